@@ -1,0 +1,25 @@
+# Each target is one script in deploy/; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint clean
+MAKEFLAGS += --no-print-directory
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install and start what is missing: toolchain parts, Docker, images
+	@deploy/setup.sh
+
+build: ## build the daemon and the containers' static binaries
+	@deploy/build.sh
+
+demo: ## play one issue for real (KEEP=1 leaves it running, AGENT=name picks the agent)
+	@deploy/demo.sh
+
+test: ## set up, lint, then run all tests
+	@deploy/test.sh
+
+lint: ## check format, lints and scripts
+	@deploy/lint.sh
+
+clean: ## remove what was built, and the default bottle's image
+	@deploy/clean.sh

@@ -1,0 +1,412 @@
+//! A bottle as it is remembered: who it is, what it may do next, which state it is in.
+
+use std::{collections::BTreeSet, num::NonZeroU32};
+
+use jiff::Timestamp;
+use protocol::{
+    agent::DoneStatus,
+    ids::{
+        AgentName, BranchName, ForgeId, IssueNumber, Login, Nonce, ProfileName, RepoName, RunId,
+        Slug,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// One bottle's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bottle {
+    /// Its name, and that of everything made for it outside.
+    pub slug: Slug,
+    /// Counted from 1 and never used again; user ids are derived from it.
+    pub serial: u32,
+    /// What it works on.
+    pub home: Home,
+    /// Who works in it.
+    pub agent: AgentName,
+    /// The account that its writes are made with.
+    pub login: Login,
+    /// What it is made of; later profiles override.
+    pub profiles: Vec<ProfileName>,
+    /// The engine that it runs on.
+    pub backend: String,
+    /// A word of the operator's.
+    pub label: Option<String>,
+    /// Pull requests that it opened, oldest first.
+    pub pull_requests: Vec<IssueNumber>,
+    /// What people said that it has been told, or that was there before it.
+    pub heard: BTreeSet<Heard>,
+    /// Prompts for the next run, oldest first.
+    pub waiting: Vec<Prompt>,
+    /// Runs given so far.
+    pub runs: u32,
+    /// What the sidecar answered to its last `configure`.
+    pub nonce: Option<Nonce>,
+    /// When the sidecar was last heard of.
+    pub last_checkin: Option<Timestamp>,
+    /// Made at.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub state: State,
+}
+
+/// What a bottle works on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    /// The forge.
+    pub forge: ForgeId,
+    /// The repository.
+    pub repo: RepoName,
+    /// The assigned issue; `None` when an operator started it without one.
+    pub issue: Option<IssueNumber>,
+    /// Whether the forge's labels started it, and may stop it.
+    pub origin: Origin,
+    /// Where its pull request goes.
+    pub base: BranchName,
+    /// What it may push.
+    pub branch: BranchName,
+}
+
+/// Who asked for a bottle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A label and an assignment; taking them away ends it.
+    Issue,
+    /// An operator; labels do not matter to it.
+    Operator,
+}
+
+/// Something a person said on the forge, by the forge's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heard {
+    /// A comment.
+    Comment(u64),
+    /// A review.
+    Review(u64),
+}
+
+/// Something to tell the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prompt {
+    /// Where it comes from, for people: `issue #17`, `comment by bob`, `operator`.
+    pub source: String,
+    /// What the agent is to read.
+    pub text: String,
+}
+
+/// Where a bottle stands. Each variant holds what is true in it and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+pub enum State {
+    /// Waits for a slot.
+    Queued {
+        /// Since when; the oldest goes first.
+        since: Timestamp,
+    },
+    /// Is being made. Leads to running, or after the last attempt to failed.
+    Starting(Waking),
+    /// Its agent works.
+    Running {
+        /// Which run.
+        run: NonZeroU32,
+        /// Since when.
+        since: Timestamp,
+        /// The last news of it; the watchdog counts from here.
+        last_news: Timestamp,
+        /// The agent's own word that it has ended, while it may still exit by itself.
+        done: Option<Said>,
+    },
+    /// Is being put to sleep. Leads to frozen, or after the last attempt to failed.
+    Freezing {
+        /// Which tier it goes to.
+        tier: Tier,
+        /// How its run ended.
+        ending: Ending,
+        /// Attempts so far and when the next is due.
+        attempts: Attempts,
+    },
+    /// Sleeps with all its state.
+    Frozen {
+        /// How deep.
+        tier: Tier,
+        /// Since when it has been in this tier.
+        since: Timestamp,
+        /// How its last run ended.
+        ending: Ending,
+        /// An operator put it to sleep: what waited then does not wake it, something new does.
+        held: bool,
+    },
+    /// Is being woken. Leads to running, or after the last attempt to failed.
+    Rehydrating(Waking),
+    /// Could not be started or put to sleep; keeps its files. A new prompt tries again.
+    Failed {
+        /// Why, for people.
+        reason: String,
+        /// Since when.
+        since: Timestamp,
+        /// Whether it was asked to try again.
+        retry: bool,
+    },
+    /// Is gone for good; only the record stays.
+    Destroyed {
+        /// Why.
+        reason: Reason,
+        /// When that was decided.
+        at: Timestamp,
+        /// Attempts to remove what it left; `None` when nothing is left.
+        cleaning: Option<Attempts>,
+        /// Whether its issue has stopped asking since, so that asking again means a new bottle.
+        released: bool,
+    },
+}
+
+/// A bottle on its way to a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waking {
+    /// The run that it is woken for.
+    pub run: NonZeroU32,
+    /// What the run is told.
+    pub prompts: Vec<Prompt>,
+    /// Attempts so far and when the next is due.
+    pub attempts: Attempts,
+}
+
+/// How often something was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempts {
+    /// Failed ones.
+    pub failed: u32,
+    /// When the next is due; `None` while one is under way.
+    pub next_at: Option<Timestamp>,
+}
+
+impl Attempts {
+    /// The first one is under way.
+    pub const FIRST: Self = Self { failed: 0, next_at: None };
+}
+
+/// What the agent said with `signal_done`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// How it went, by its own word.
+    pub status: DoneStatus,
+    /// In its words.
+    pub summary: String,
+    /// When it was read; the grace time counts from here.
+    pub at: Timestamp,
+}
+
+/// How deep a frozen bottle sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Paused in memory; wakes in milliseconds.
+    Hot,
+    /// Stopped, files kept; wakes in the time of a container start.
+    Cold,
+}
+
+/// How a run ended. All but the first leave the record incomplete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ending", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ending {
+    /// The agent said so.
+    Reported {
+        /// How it went.
+        status: DoneStatus,
+        /// In its words.
+        summary: String,
+    },
+    /// The agent program exited without a word.
+    Silent {
+        /// With this code.
+        code: i32,
+    },
+    /// Nothing was heard for the watchdog's time.
+    TimedOut {},
+    /// A container died.
+    Died {
+        /// Which, and what is known of it.
+        detail: String,
+    },
+    /// An operator or the kill switch put it to sleep.
+    Halted {},
+}
+
+/// Why a bottle was destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Its pull request was merged.
+    Merged,
+    /// Its pull request was closed without a merge.
+    PullClosed,
+    /// Its issue was closed and no pull request was open.
+    IssueClosed,
+    /// Its issue or repository is not there any more.
+    Gone,
+    /// The agent's label was taken off.
+    Unlabelled,
+    /// No member of the agent organisation is assigned any more.
+    Unassigned,
+    /// An operator said so.
+    Operator,
+}
+
+impl Bottle {
+    /// The id of its `number`th run.
+    pub fn run_id(&self, number: NonZeroU32) -> RunId {
+        RunId::new(&self.slug, number)
+    }
+
+    /// The run that it is in or on its way to.
+    pub fn current_run(&self) -> Option<NonZeroU32> {
+        match &self.state {
+            State::Starting(waking) | State::Rehydrating(waking) => Some(waking.run),
+            State::Running { run, .. } => Some(*run),
+            State::Queued { .. }
+            | State::Freezing { .. }
+            | State::Frozen { .. }
+            | State::Failed { .. }
+            | State::Destroyed { .. } => None,
+        }
+    }
+
+    /// Whether it takes up one of the host's slots.
+    pub fn uses_slot(&self) -> bool {
+        match &self.state {
+            State::Starting(_)
+            | State::Running { .. }
+            | State::Freezing { .. }
+            | State::Rehydrating(_) => true,
+            State::Queued { .. }
+            | State::Frozen { .. }
+            | State::Failed { .. }
+            | State::Destroyed { .. } => false,
+        }
+    }
+
+    /// Since when it has waited for a slot, if it does.
+    pub fn wants_slot_since(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Queued { since } => Some(*since),
+            State::Frozen { since, held: false, .. } if !self.waiting.is_empty() => Some(*since),
+            State::Failed { since, retry: true, .. } => Some(*since),
+            State::Frozen { .. }
+            | State::Failed { .. }
+            | State::Starting(_)
+            | State::Running { .. }
+            | State::Freezing { .. }
+            | State::Rehydrating(_)
+            | State::Destroyed { .. } => None,
+        }
+    }
+
+    /// Whether it is the bottle of this issue or pull request.
+    pub fn is_about(&self, repo: &RepoName, number: IssueNumber) -> bool {
+        self.home.repo == *repo
+            && (self.home.issue == Some(number) || self.pull_requests.contains(&number))
+    }
+
+    /// Whether it has not been destroyed.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.state, State::Destroyed { .. })
+    }
+}
+
+impl State {
+    /// The word that users see.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Queued { .. } => "queued",
+            Self::Starting(_) => "starting",
+            Self::Running { .. } => "running",
+            Self::Freezing { .. } => "freezing",
+            Self::Frozen { .. } => "frozen",
+            Self::Rehydrating(_) => "rehydrating",
+            Self::Failed { .. } => "failed",
+            Self::Destroyed { .. } => "destroyed",
+        }
+    }
+
+    /// What users see behind the word; may hold the agent's text, to be escaped before printing.
+    pub fn detail(&self) -> String {
+        let retry = |attempts: &Attempts| match attempts.failed {
+            0 => String::new(),
+            n => format!("attempt {}", n + 1),
+        };
+        match self {
+            Self::Queued { .. } => "waits for a slot".to_owned(),
+            Self::Starting(waking) | Self::Rehydrating(waking) => retry(&waking.attempts),
+            Self::Running { done: None, run, .. } => format!("run {run}"),
+            Self::Running { done: Some(_), run, .. } => format!("run {run}, done, exits"),
+            Self::Freezing { attempts, .. } => retry(attempts),
+            Self::Frozen { tier, ending, .. } => format!("{}, {}", tier.word(), ending.sentence()),
+            Self::Failed { reason, .. } => reason.clone(),
+            Self::Destroyed { reason, cleaning, .. } => {
+                let rest = if cleaning.is_some() { ", cleaning up" } else { "" };
+                format!("{}{rest}", reason.sentence())
+            }
+        }
+    }
+}
+
+impl Tier {
+    /// The word that users see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+impl Ending {
+    /// In a few words.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Reported { status: DoneStatus::Success, summary } => {
+                format!("success: {summary}")
+            }
+            Self::Reported { status: DoneStatus::Failed, summary } => format!("failed: {summary}"),
+            Self::Reported { status: DoneStatus::Blocked, summary } => {
+                format!("blocked: {summary}")
+            }
+            Self::Silent { code } => format!("incomplete: exited with {code} without signal_done"),
+            Self::TimedOut {} => "incomplete: no sign of life, stopped by the watchdog".to_owned(),
+            Self::Died { detail } => format!("incomplete: {detail}"),
+            Self::Halted {} => "incomplete: put to sleep by an operator".to_owned(),
+        }
+    }
+}
+
+impl Reason {
+    /// Whether the issue itself stopped asking. Otherwise label and assignee may still be there,
+    /// and must be set anew for another bottle.
+    pub fn releases(self) -> bool {
+        match self {
+            Self::IssueClosed | Self::Gone | Self::Unlabelled | Self::Unassigned => true,
+            Self::Merged | Self::PullClosed | Self::Operator => false,
+        }
+    }
+
+    /// In a few words.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Merged => "pull request merged",
+            Self::PullClosed => "pull request closed",
+            Self::IssueClosed => "issue closed",
+            Self::Gone => "issue or repository gone",
+            Self::Unlabelled => "label removed",
+            Self::Unassigned => "unassigned",
+            Self::Operator => "by an operator",
+        }
+    }
+}
