@@ -93,6 +93,8 @@ give_up() {
     die "docker.service does not start, or does not answer" "read: journalctl -u docker -n 50"
   fi
   [[ ! -s $DOCKERD_LOG ]] || show_tail "$DOCKERD_LOG"
+  [[ -n $started_pid || -z $(running_pid) ]] || die "dockerd runs (pid $(running_pid)) but does not answer" \
+    "if it hangs, end it (kill $(running_pid)), and run this again"
   die "Docker does not answer" "the last line of dockerd's log says why; known cases:" \
     "'iptables ... not supported': update-alternatives --set iptables /usr/sbin/iptables-legacy" \
     "'operation not permitted': the machine itself is a container without the rights for Docker"

@@ -8,13 +8,13 @@
 //! What is decided is decided in `orchestrator/core`; here is what it is decided on and what is done
 //! about it. Nothing is done outside before it stands in the [`store`]. Every effect may be repeated.
 
-pub mod config;
-pub mod clock;
-pub mod store;
-pub mod life;
-pub mod intake;
-pub mod engine;
-pub mod effects;
-pub mod daemon;
-pub mod operator;
 pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod effects;
+pub mod engine;
+pub mod intake;
+pub mod life;
+pub mod operator;
+pub mod store;

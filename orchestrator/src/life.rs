@@ -45,13 +45,25 @@ pub enum Told {
 ///
 /// # Errors
 /// Those of the store. An impossible event is logged and ignored.
-pub fn tell(books: &Books<'_>, laws: &Laws, slug: &Slug, event: &Event, now: Timestamp) -> Result<Told, StoreError> {
+pub fn tell(
+    books: &Books<'_>,
+    laws: &Laws,
+    slug: &Slug,
+    event: &Event,
+    now: Timestamp,
+) -> Result<Told, StoreError> {
     let told = tell_one(books, laws, slug, event, now)?;
     admit(books, laws, now)?;
     Ok(told)
 }
 
-fn tell_one(books: &Books<'_>, laws: &Laws, slug: &Slug, event: &Event, now: Timestamp) -> Result<Told, StoreError> {
+fn tell_one(
+    books: &Books<'_>,
+    laws: &Laws,
+    slug: &Slug,
+    event: &Event,
+    now: Timestamp,
+) -> Result<Told, StoreError> {
     let Some(bottle) = books.bottle(slug)? else { return Ok(Told::Unknown) };
     let stepped = match step(&bottle, event, now, &laws.timing) {
         Ok(stepped) => stepped,
@@ -77,15 +89,24 @@ fn tell_one(books: &Books<'_>, laws: &Laws, slug: &Slug, event: &Event, now: Tim
 
 /// What people read of a change, if it is worth a line.
 fn sentence(before: &Bottle, after: &Bottle, event: &Event) -> Option<String> {
-    if let Event::AwakenFailed { error, .. } | Event::SleepFailed { error } | Event::CleanFailed { error } = event {
+    if let Event::AwakenFailed { error, .. }
+    | Event::SleepFailed { error }
+    | Event::CleanFailed { error } = event
+    {
         return Some(format!("{}: {error}", after.state.word()));
     }
     if let Event::News { news: News::Done { .. }, .. } = event {
         return None; // the op log has the agent's own words
     }
-    if before.state.word() != after.state.word() || matches!(after.state, State::Frozen { .. }) && before.state != after.state {
+    if before.state.word() != after.state.word()
+        || matches!(after.state, State::Frozen { .. }) && before.state != after.state
+    {
         let detail = after.state.detail();
-        return Some(if detail.is_empty() { after.state.word().to_owned() } else { format!("{}: {detail}", after.state.word()) });
+        return Some(if detail.is_empty() {
+            after.state.word().to_owned()
+        } else {
+            format!("{}: {detail}", after.state.word())
+        });
     }
     match event {
         Event::Wake { prompts, .. } if !prompts.is_empty() => {
@@ -101,7 +122,8 @@ fn admit(books: &Books<'_>, laws: &Laws, now: Timestamp) -> Result<(), StoreErro
         return Ok(());
     }
     let bottles = books.slot_bottles()?;
-    let next: Vec<Slug> = policy::admit(bottles.iter(), laws.slots).into_iter().map(|b| b.slug.clone()).collect();
+    let next: Vec<Slug> =
+        policy::admit(bottles.iter(), laws.slots).into_iter().map(|b| b.slug.clone()).collect();
     for slug in next {
         tell_one(books, laws, &slug, &Event::SlotGranted {}, now)?;
     }
@@ -129,7 +151,18 @@ pub fn judge(
         (Verdict::Launch(launch), _) => {
             if let Some(login) = login_of(&launch.agent) {
                 let Launch { issue, agent, profiles, base, prompt, heard } = (**launch).clone();
-                let order = Order { repo: sight.repo.clone(), issue: Some(issue), origin: Origin::Issue, base, agent, login, profiles, label: None, backend: laws.backend.clone(), prompt };
+                let order = Order {
+                    repo: sight.repo.clone(),
+                    issue: Some(issue),
+                    origin: Origin::Issue,
+                    base,
+                    agent,
+                    login,
+                    profiles,
+                    label: None,
+                    backend: laws.backend.clone(),
+                    prompt,
+                };
                 let mut bottle = new_bottle(books, laws, order, now)?;
                 bottle.heard.extend(heard);
                 create(books, laws, &bottle, now)?;
@@ -169,7 +202,12 @@ pub struct Order {
 ///
 /// # Errors
 /// Those of the store.
-pub fn new_bottle(books: &Books<'_>, laws: &Laws, order: Order, now: Timestamp) -> Result<Bottle, StoreError> {
+pub fn new_bottle(
+    books: &Books<'_>,
+    laws: &Laws,
+    order: Order,
+    now: Timestamp,
+) -> Result<Bottle, StoreError> {
     let slug = loop {
         let slug = chance_slug(&order.agent);
         if books.bottle(&slug)?.is_none() {
@@ -178,7 +216,10 @@ pub fn new_bottle(books: &Books<'_>, laws: &Laws, order: Order, now: Timestamp) 
     };
     let place = order.issue.map_or_else(|| "manual".to_owned(), |number| number.to_string());
     let branch = format!("{}/{place}/{slug}", laws.branch_prefix);
-    let unusable = |why: protocol::ids::BadName| StoreError::Unusable { path: branch.clone(), why: why.to_string() };
+    let unusable = |why: protocol::ids::BadName| StoreError::Unusable {
+        path: branch.clone(),
+        why: why.to_string(),
+    };
     Ok(Bottle {
         serial: books.next_serial()?,
         home: Home {
@@ -210,9 +251,17 @@ pub fn new_bottle(books: &Books<'_>, laws: &Laws, order: Order, now: Timestamp) 
 ///
 /// # Errors
 /// Those of the store; a constraint error when the issue has a live bottle.
-pub fn create(books: &Books<'_>, laws: &Laws, bottle: &Bottle, now: Timestamp) -> Result<(), StoreError> {
+pub fn create(
+    books: &Books<'_>,
+    laws: &Laws,
+    bottle: &Bottle,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     books.save(bottle, laws.timing.deadline(bottle))?;
-    let about = bottle.home.issue.map_or_else(|| bottle.home.repo.to_string(), |issue| format!("{}#{issue}", bottle.home.repo));
+    let about = bottle.home.issue.map_or_else(
+        || bottle.home.repo.to_string(),
+        |issue| format!("{}#{issue}", bottle.home.repo),
+    );
     books.log(&bottle.slug, now, &format!("queued: {about} for agent {}", bottle.agent))?;
     admit(books, laws, now)
 }
@@ -223,8 +272,10 @@ const SLUG_LETTERS: &[u8] = b"23456789bcdfghjkmnpqrstvwxz";
 fn chance_slug(agent: &AgentName) -> Slug {
     let mut rng = rand::rng();
     loop {
-        let ending: String =
-            (0..5).filter_map(|_| SLUG_LETTERS.get(rng.random_range(0..SLUG_LETTERS.len()))).map(|b| char::from(*b)).collect();
+        let ending: String = (0..5)
+            .filter_map(|_| SLUG_LETTERS.get(rng.random_range(0..SLUG_LETTERS.len())))
+            .map(|b| char::from(*b))
+            .collect();
         if let Ok(slug) = Slug::new(agent, &ending) {
             return slug;
         }

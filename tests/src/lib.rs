@@ -3,4 +3,8 @@
 //! Nothing here uses our own forge client: a double that shared code with what it
 //! tests would share its mistakes.
 
+// A repository has more fields than `json!` expands by default.
+#![recursion_limit = "256"]
+
 pub mod forge_double;
+pub mod rig;

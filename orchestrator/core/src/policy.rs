@@ -229,8 +229,15 @@ fn decide_ended(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Verdict {
     match wanted(rules, sight) {
         Ok(_) if !released => Verdict::Nothing(Why::Spent(reason.sentence())),
         Ok(launch) => Verdict::Launch(Box::new(launch)),
-        // The kill switch says nothing about what the issue asks for.
-        Err(Why::KillSwitch) => Verdict::Nothing(Why::KillSwitch),
+        // These say nothing about what the issue asks for: taken back, they must not bring all
+        // ended bottles to life.
+        Err(
+            why @ (Why::KillSwitch
+            | Why::RepoNotServed
+            | Why::Archived
+            | Why::BadBase
+            | Why::NotOurs),
+        ) => Verdict::Nothing(why),
         Err(_) if !released => Verdict::Tell(Event::Released {}),
         Err(why) => Verdict::Nothing(why),
     }

@@ -91,7 +91,11 @@ fn kind(remark: &Remark) -> &'static str {
 
 /// Marks each line as foreign. Every character that starts a new line anywhere counts as one.
 fn quoted(text: &str) -> String {
-    let breaks = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+    // Unicode's line ends, and the separators that Python's `splitlines` takes for one.
+    let breaks = [
+        '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
+        '\u{2029}',
+    ];
     let lines: Vec<String> =
         text.replace("\r\n", "\n").split(breaks).map(|line| format!("| {line}")).collect();
     lines.join("\n")

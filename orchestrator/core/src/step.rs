@@ -2,7 +2,7 @@
 //!
 //! One function per state, each naming every event: a new event or state does not compile until it
 //! has its place here. Late news is a no-op with a reason. What cannot happen is [`Impossible`].
-//! The whole table is printed by a test, `tests/table.rs`, and reviewed there.
+//! The whole table is printed by a test, `tests/pure/table.rs`, and reviewed there.
 
 use std::num::NonZeroU32;
 
@@ -268,7 +268,10 @@ impl At<'_> {
                 }
                 Ok(told)
             }
-            Event::Freeze { tier: wanted } if *wanted > tier => Ok(self.cool()),
+            Event::Freeze { tier: wanted } if *wanted > tier => Ok(held(self.cool())),
+            Event::Freeze { .. } if self.bottle.wants_slot_since().is_some() => {
+                Ok(held(changed(self.bottle.clone(), vec![])))
+            }
             Event::Tick {} if self.is_due(self.timing.deadline(self.bottle)) => Ok(self.cool()),
             Event::Died { .. } if tier < Tier::Cold => Ok(self.cool()),
             Event::Asleep { tier: reached } if *reached > tier => Ok(self.sink(*reached, since)),
@@ -472,6 +475,8 @@ impl At<'_> {
     fn awaits_word(self) -> bool {
         let Event::News { run, .. } = self.event else { return false };
         match &self.bottle.state {
+            // Halted is what will hold it asleep, so no word may take its place yet.
+            State::Freezing { ending: Ending::Halted {}, .. } => false,
             State::Freezing { ending, .. } | State::Frozen { ending, .. } => {
                 run.get() == self.bottle.runs && !matches!(ending, Ending::Reported { .. })
             }
@@ -487,6 +492,14 @@ impl At<'_> {
 
 fn changed(next: Bottle, effects: Vec<Effect>) -> Step {
     Step { next, effects, ignored: None }
+}
+
+/// What waits now does not wake it.
+fn held(mut step: Step) -> Step {
+    if let State::Frozen { held, .. } = &mut step.next.state {
+        *held = true;
+    }
+    step
 }
 
 fn underway(attempts: Attempts) -> Attempts {

@@ -55,7 +55,8 @@ impl<'a> Books<'a> {
 
     /// A setting of this installation.
     pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
         Ok(statement.query_row([key], |row| row.get(0)).optional()?)
     }
 
@@ -87,12 +88,19 @@ impl<'a> Books<'a> {
 
     /// Destroyed bottles of which something may be left outside.
     pub fn unclean_bottles(&self) -> Result<Vec<Bottle>, StoreError> {
-        let all = self.bottles("WHERE live = 0 AND (deadline_ms IS NOT NULL OR slug IN (SELECT slug FROM effects))", [])?;
+        let all = self.bottles(
+            "WHERE live = 0 AND (deadline_ms IS NOT NULL OR slug IN (SELECT slug FROM effects))",
+            [],
+        )?;
         Ok(all)
     }
 
     /// The live bottle that an issue or pull request belongs to, or the last one that it had.
-    pub fn bottle_about(&self, repo: &RepoName, number: IssueNumber) -> Result<Option<Bottle>, StoreError> {
+    pub fn bottle_about(
+        &self,
+        repo: &RepoName,
+        number: IssueNumber,
+    ) -> Result<Option<Bottle>, StoreError> {
         let sql = "WHERE slug IN (SELECT slug FROM pulls WHERE repo = ?1 AND number = ?2)
             OR (repo = ?1 AND issue = ?2) ORDER BY live DESC, serial DESC LIMIT 1";
         Ok(self.bottles(sql, params![repo.to_string(), to_sql(number.get())])?.pop())
@@ -114,7 +122,8 @@ impl<'a> Books<'a> {
     /// # Errors
     /// A constraint error when another live bottle has the same issue.
     pub fn save(&self, bottle: &Bottle, deadline: Option<Timestamp>) -> Result<(), StoreError> {
-        let names: Vec<&str> = bottle.profiles.iter().map(protocol::ids::ProfileName::as_str).collect();
+        let names: Vec<&str> =
+            bottle.profiles.iter().map(protocol::ids::ProfileName::as_str).collect();
         let record = encode(bottle, "bottles")?;
         let sql = "INSERT INTO bottles VALUES (:slug, :serial, :forge, :repo, :issue, :live, :uses_slot,
                 :wants_slot, :deadline, :agent, :names, :backend, :login, :pr, :status, :checkin, :record)
@@ -142,14 +151,20 @@ impl<'a> Books<'a> {
         })?;
         for number in &bottle.pull_requests {
             let sql = "INSERT OR IGNORE INTO pulls VALUES (?1, ?2, ?3)";
-            let row = params![bottle.home.repo.to_string(), to_sql(number.get()), bottle.slug.as_str()];
+            let row =
+                params![bottle.home.repo.to_string(), to_sql(number.get()), bottle.slug.as_str()];
             self.connection.prepare_cached(sql)?.execute(row)?;
         }
         Ok(())
     }
 
-    fn bottles(&self, rest: &str, values: impl rusqlite::Params) -> Result<Vec<Bottle>, StoreError> {
-        let mut statement = self.connection.prepare_cached(&format!("SELECT record FROM bottles {rest}"))?;
+    fn bottles(
+        &self,
+        rest: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<Bottle>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT record FROM bottles {rest}"))?;
         let texts = statement.query_map(values, |row| row.get::<_, String>(0))?;
         texts.map(|text| decode(&text?, "bottles")).collect()
     }
@@ -158,7 +173,12 @@ impl<'a> Books<'a> {
 
     /// Notes that something with this unique key arrived; `false` when it had arrived before. With
     /// a lane it waits there to be looked at, without one it is dealt with in this transaction.
-    pub fn arrive(&self, key: &str, lane: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+    pub fn arrive(
+        &self,
+        key: &str,
+        lane: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let sql = "INSERT OR IGNORE INTO inbox (key, lane, received_ms) VALUES (?1, ?2, ?3)";
         let row = params![key, lane, now.as_millisecond()];
         Ok(self.connection.prepare_cached(sql)?.execute(row)? == 1)
@@ -172,7 +192,8 @@ impl<'a> Books<'a> {
 
     /// The hints that wait in a lane and are due, oldest first.
     pub fn hints(&self, lane: &str, now: Timestamp) -> Result<Vec<HintRow>, StoreError> {
-        let sql = "SELECT id, attempts FROM inbox WHERE lane = ?1 AND not_before_ms <= ?2 ORDER BY id";
+        let sql =
+            "SELECT id, attempts FROM inbox WHERE lane = ?1 AND not_before_ms <= ?2 ORDER BY id";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![lane, now.as_millisecond()], |row| {
             Ok(HintRow { id: row.get(0)?, attempts: row.get(1)? })
@@ -193,7 +214,9 @@ impl<'a> Books<'a> {
     pub fn defer_hints(&self, hints: &[HintRow], not_before: Timestamp) -> Result<(), StoreError> {
         for hint in hints {
             let sql = "UPDATE inbox SET attempts = attempts + 1, not_before_ms = ?2 WHERE id = ?1";
-            self.connection.prepare_cached(sql)?.execute(params![hint.id, not_before.as_millisecond()])?;
+            self.connection
+                .prepare_cached(sql)?
+                .execute(params![hint.id, not_before.as_millisecond()])?;
         }
         Ok(())
     }
@@ -236,12 +259,14 @@ impl<'a> Books<'a> {
     /// Everything that is to be done now.
     pub fn work(&self, now: Timestamp) -> Result<Work, StoreError> {
         let now = now.as_millisecond();
-        let lanes = "SELECT DISTINCT lane FROM inbox WHERE lane IS NOT NULL AND not_before_ms <= ?1";
+        let lanes =
+            "SELECT DISTINCT lane FROM inbox WHERE lane IS NOT NULL AND not_before_ms <= ?1";
         let due = "SELECT slug FROM bottles WHERE deadline_ms <= ?1";
         let next = "SELECT min(at) FROM (
             SELECT min(deadline_ms) AS at FROM bottles WHERE deadline_ms > ?1
             UNION ALL SELECT min(not_before_ms) FROM inbox WHERE lane IS NOT NULL AND not_before_ms > ?1)";
-        let next: Option<i64> = self.connection.prepare_cached(next)?.query_row([now], |row| row.get(0))?;
+        let next: Option<i64> =
+            self.connection.prepare_cached(next)?.query_row([now], |row| row.get(0))?;
         Ok(Work {
             hints: self.texts(lanes, [now])?,
             effects: slugs(self.texts("SELECT DISTINCT slug FROM effects", [])?),
@@ -266,13 +291,19 @@ impl<'a> Books<'a> {
     }
 
     /// A bottle's log after a position, oldest first, at most `limit` lines.
-    pub fn log_after(&self, slug: &Slug, after: u64, limit: NonZeroU32) -> Result<Vec<LogRow>, StoreError> {
+    pub fn log_after(
+        &self,
+        slug: &Slug,
+        after: u64,
+        limit: NonZeroU32,
+    ) -> Result<Vec<LogRow>, StoreError> {
         let sql = "SELECT position, at, sentence FROM log WHERE slug = ?1 AND position > ?2
             ORDER BY position LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![slug.as_str(), to_sql(after), limit.get()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-        })?;
+        let rows = statement
+            .query_map(params![slug.as_str(), to_sql(after), limit.get()], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            })?;
         let read = |row: (i64, String, String)| LogRow {
             position: u64::try_from(row.0).unwrap_or(0),
             at: row.1.parse().unwrap_or(Timestamp::UNIX_EPOCH),
@@ -295,6 +326,9 @@ fn encode<T: serde::Serialize>(value: &T, table: &'static str) -> Result<String,
     serde_json::to_string(value).map_err(|source| StoreError::Row { table, source })
 }
 
-fn decode<T: serde::de::DeserializeOwned>(text: &str, table: &'static str) -> Result<T, StoreError> {
+fn decode<T: serde::de::DeserializeOwned>(
+    text: &str,
+    table: &'static str,
+) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|source| StoreError::Row { table, source })
 }

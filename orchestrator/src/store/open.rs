@@ -69,13 +69,16 @@ const SCHEMA: &[M<'static>] = &[M::up(
 /// [`StoreError::Unusable`] when the file is readable by others, damaged, newer than this program,
 /// or missing beside its write-ahead log. Nothing is repaired or deleted.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
-    let unusable = |why: &str| StoreError::Unusable { path: path.display().to_string(), why: why.to_owned() };
+    let unusable =
+        |why: &str| StoreError::Unusable { path: path.display().to_string(), why: why.to_owned() };
     if rusqlite::version_number() < SQLITE_MIN {
         return Err(unusable("SQLite is older than 3.51.3 and may damage write-ahead logs"));
     }
     let wal = path.with_extension("db-wal");
     if !path.exists() && wal.exists() {
-        return Err(unusable("the file is missing but its write-ahead log is there; restore both from a backup"));
+        return Err(unusable(
+            "the file is missing but its write-ahead log is there; restore both from a backup",
+        ));
     }
     let fresh = !path.exists();
     let mut connection = Connection::open(path)?;
@@ -83,7 +86,8 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
         let private = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, private).map_err(|error| unusable(&error.to_string()))?;
     }
-    let mode = std::fs::metadata(path).map_err(|error| unusable(&error.to_string()))?.permissions().mode();
+    let mode =
+        std::fs::metadata(path).map_err(|error| unusable(&error.to_string()))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(unusable("others may read it; run chmod 600 on it"));
     }

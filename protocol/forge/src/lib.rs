@@ -22,7 +22,7 @@ use protocol::{
 };
 
 pub use error::ForgeError;
-pub use scoped::ScopedForge;
+pub use scoped::{Opened, Scope, ScopedForge};
 
 /// One repository's home. Every method is one question or one change at the forge as it is now;
 /// nothing is cached. Errors are told apart by what the caller can do about them.

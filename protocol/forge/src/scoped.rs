@@ -203,7 +203,6 @@ impl ScopedForge {
 }
 
 /// Reads, anywhere in the repository; see [`Forge`] for each. Errors are the forge's.
-#[expect(clippy::missing_errors_doc, reason = "said once above")]
 impl ScopedForge {
     /// The account that the credential belongs to.
     pub async fn whoami(&self) -> Result<Login, ForgeError> {

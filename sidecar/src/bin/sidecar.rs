@@ -1,1 +1,73 @@
-fn main() {}
+//! The `sidecar` process of one bottle. All it does is in the library; here is the order in which
+//! a process that will hold a credential is set up.
+
+use std::{alloc::System, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use sidecar::{
+    config::Config,
+    hardening::{self, Confinement},
+    process,
+};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes memory when it is given back: copies of a token that libraries make (headers, buffers) do
+/// not outlive a drain.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
+/// A wrong command line, as for most programs.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match Config::try_parse() {
+        Ok(config) => config,
+        Err(error) => {
+            error.print().ok();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    start_log(&config);
+    match run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "sidecar cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: &Config) -> anyhow::Result<()> {
+    forge::gitea::install_tls();
+    let confinement = hardening::harden(config)?;
+    match confinement {
+        Confinement::Full => tracing::info!(?confinement, "confined"),
+        Confinement::Partial | Confinement::None => {
+            tracing::warn!(?confinement, "not fully confined");
+        }
+    }
+    // One thread: a bottle has one agent, and each thread costs memory in every sidecar.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(process::run(config))?;
+    Ok(())
+}
+
+/// JSON lines on standard output, from our own crates only: libraries log what they handle.
+fn start_log(config: &Config) {
+    let level = config.log;
+    let ours = format!("off,sidecar={level},rpc={level},forge={level}");
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(ours))
+        .init();
+    // A panic's text may hold anything.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(target: "sidecar", place, "panic");
+    }));
+}

@@ -178,7 +178,13 @@ mod tests {
             &["destroy"],
         ];
         for line in lines {
-            assert_eq!(Args::try_parse_from(std::iter::once(&"bottle").chain(*line)).unwrap_err().exit_code(), 2, "{line:?}");
+            assert_eq!(
+                Args::try_parse_from(std::iter::once(&"bottle").chain(*line))
+                    .unwrap_err()
+                    .exit_code(),
+                2,
+                "{line:?}"
+            );
         }
     }
 }

@@ -6,7 +6,6 @@ pub mod failure;
 pub mod readable;
 
 use std::{
-    fmt::Write as _,
     io::{self, Write},
     path::Path,
     time::Duration,
@@ -85,12 +84,10 @@ fn print(answer: &Answer, json: bool, out: &mut impl Write) -> io::Result<()> {
 
 /// The table of exit codes at the end of the help.
 pub fn exit_codes() -> String {
-    let mut table = "Exit codes:\n   0  done\n   1  any other failure\n   2  wrong command line".to_owned();
-    for code in ErrorCode::ALL {
-        // Writing to a String does not fail.
-        drop(write!(table, "\n  {:2}  {}", code.exit_code(), meaning(code)));
-    }
-    table
+    let own = ["   0  done", "   1  any other failure", "   2  wrong command line"];
+    let line = |code: ErrorCode| format!("  {:2}  {}", code.exit_code(), meaning(code));
+    let lines = own.into_iter().map(str::to_owned).chain(ErrorCode::ALL.map(line));
+    std::iter::once("Exit codes:".to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// What an error code says to whoever reads the help.
@@ -102,7 +99,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Conflict => "conflict: it is there already, or was changed meanwhile",
         ErrorCode::LimitReached => "limit_reached: a budget is used up",
         ErrorCode::ForgeRefused => "forge_refused: the forge refuses the credential",
-        ErrorCode::ForgeUnavailable => "forge_unavailable: no good answer from the forge, try later",
+        ErrorCode::ForgeUnavailable => {
+            "forge_unavailable: no good answer from the forge, try later"
+        }
         ErrorCode::NotReady => "not_ready: the sidecar is starting, asleep or gone, try later",
         ErrorCode::QueueFull => "queue_full: the orchestrator does not take events, try later",
         ErrorCode::Internal => "internal: a fault of bot-bottle's",

@@ -45,10 +45,8 @@ impl Registry {
             return Access::Admin;
         }
         let as_collaborator = repo.collaborators.get(login).copied().unwrap_or(Access::None);
-        let by_team = self
-            .orgs
-            .get(&repo.path.owner)
-            .map_or(Access::None, |org| org.access_of(login));
+        let by_team =
+            self.orgs.get(&repo.path.owner).map_or(Access::None, |org| org.access_of(login));
         public.max(as_collaborator).max(by_team)
     }
 

@@ -1,9 +1,12 @@
 //! The routes of Gitea's API under `/api/v1`.
 
 mod accounts;
+mod branches;
 mod comments;
+mod hooks;
 mod issues;
 mod labels;
+mod page;
 mod pulls;
 mod repos;
 pub(crate) mod request;
@@ -54,18 +57,17 @@ fn account_routes() -> Router<Arc<Forge>> {
 }
 
 fn repo_routes() -> Router<Arc<Forge>> {
-    let collaborator = get(repos::is_collaborator)
-        .put(repos::add_collaborator)
-        .delete(repos::remove_collaborator);
+    let collaborator =
+        get(repos::is_collaborator).put(repos::add_collaborator).delete(repos::remove_collaborator);
     let routes = Router::new()
-        .route("/", get(repos::repo))
+        .route("/", get(repos::repo).delete(repos::delete))
         .route("/collaborators/{user}", collaborator)
         .route("/collaborators/{user}/permission", get(repos::permission))
         .route("/labels", get(labels::of_repo).post(labels::create))
-        .route("/hooks", get(repos::hooks).post(repos::create_hook))
-        .route("/hooks/{id}", get(repos::hook).patch(repos::edit_hook))
-        .route("/branches", get(repos::branches))
-        .route("/branches/{*branch}", get(repos::branch).delete(repos::delete_branch))
+        .route("/hooks", get(hooks::list).post(hooks::create))
+        .route("/hooks/{id}", get(hooks::get).patch(hooks::edit))
+        .route("/branches", get(branches::list))
+        .route("/branches/{*branch}", get(branches::get).delete(branches::delete))
         .route("/statuses/{sha}", get(statuses::list).post(statuses::create))
         .route("/commits/{sha}/statuses", get(statuses::list))
         .route("/commits/{sha}/status", get(statuses::combined));
@@ -73,16 +75,14 @@ fn repo_routes() -> Router<Arc<Forge>> {
 }
 
 fn issue_routes() -> Router<Arc<Forge>> {
-    let of_issue = get(labels::of_issue)
-        .post(labels::add)
-        .put(labels::replace)
-        .delete(labels::clear);
+    let of_issue =
+        get(labels::of_issue).post(labels::add).put(labels::replace).delete(labels::clear);
     let comment = get(comments::get).patch(comments::edit).delete(comments::delete);
     let routes = Router::new()
         .route("/", get(issues::list).post(issues::create))
         .route("/comments", get(comments::of_repo))
         .route("/comments/{id}", comment)
-        .route("/{index}", get(issues::get).patch(issues::edit))
+        .route("/{index}", get(issues::get).patch(issues::edit).delete(issues::delete))
         .route("/{index}/comments", get(comments::of_issue).post(comments::create))
         .route("/{index}/reactions", post(issues::react))
         .route("/{index}/lock", put(issues::lock).delete(issues::unlock))

@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Bytes;
-use axum::http::Request;
+use axum::{body::Bytes, http::Request};
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 use self::fault::{DeliveryFault, Fate, FateBook};
 
@@ -174,11 +174,19 @@ fn unsent(outgoing: &Outgoing, why: &str) -> Delivery {
     }
 }
 
-/// Sends webhooks one after another until the queue is closed. A failed one is not retried.
+/// Sends webhooks one after another until stopped. A failed one is not retried, as in Gitea.
 pub(crate) async fn deliver(
     deliveries: Arc<Deliveries>,
-    mut waiting: mpsc::Receiver<(Outgoing, Fate)>,
+    waiting: mpsc::Receiver<(Outgoing, Fate)>,
+    stop: CancellationToken,
 ) {
+    // Stopping in the middle loses webhooks, as stopping a forge does.
+    if stop.run_until_cancelled(deliver_all(&deliveries, waiting)).await.is_none() {
+        tracing::debug!("deliveries stopped");
+    }
+}
+
+async fn deliver_all(deliveries: &Deliveries, mut waiting: mpsc::Receiver<(Outgoing, Fate)>) {
     // No idle connections: a receiver that shuts down must not wait for us.
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
     while let Some((outgoing, fate)) = waiting.recv().await {
@@ -200,11 +208,7 @@ pub(crate) async fn deliver(
 
 type HttpClient = Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>;
 
-async fn send(
-    client: &HttpClient,
-    outgoing: &Outgoing,
-    request: Request<Full<Bytes>>,
-) -> Delivery {
+async fn send(client: &HttpClient, outgoing: &Outgoing, request: Request<Full<Bytes>>) -> Delivery {
     match timeout(DELIVER_TIMEOUT, client.request(request)).await {
         Ok(Ok(response)) => {
             let status = Some(response.status().as_u16());

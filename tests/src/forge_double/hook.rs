@@ -1,14 +1,13 @@
-//! Which webhooks a change sends, and their payloads.
+//! Which webhooks a change sends.
+
+mod payload;
 
 use axum::body::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    access::Access,
-    answer::Refusal,
     delivery::Outgoing,
-    issue::{Comment, Issue, ReviewState},
-    registry::{Registry, Repo, RepoPath},
+    registry::{Registry, RepoPath},
 };
 
 /// Subscriptions in the order Gitea lists them; `issues` and `pull_request` stand for
@@ -81,9 +80,8 @@ impl Registry {
     pub(crate) fn emit(&mut self, path: &RepoPath, subscription: &'static str, payload: &Value) {
         let Some(repo) = self.repos.get(path) else { return };
         let body = Bytes::from(format!("{payload:#}"));
-        let is_wanted = |hook: &&super::registry::Hook| {
-            hook.is_active && hook.events.contains(&subscription)
-        };
+        let is_wanted =
+            |hook: &&super::registry::Hook| hook.is_active && hook.events.contains(&subscription);
         let outgoing = repo.hooks.iter().filter(is_wanted).map(|hook| Outgoing {
             id: new_uuid(),
             hook_id: hook.id,
@@ -93,130 +91,6 @@ impl Registry {
             body: body.clone(),
         });
         self.outbox.extend(outgoing);
-    }
-
-    /// Sends `opened`, `closed`, `assigned`, `label_updated` and the like.
-    ///
-    /// # Errors
-    /// 404 when the issue does not exist.
-    pub(crate) fn emit_issue(
-        &mut self,
-        change: IssueChange<'_>,
-        aspect: Aspect,
-        action: &str,
-    ) -> Result<(), Refusal> {
-        let repo = self.repo(change.repo)?;
-        let issue = repo.issue(change.number)?;
-        let access = self.access(Some(change.sender), repo);
-        let mut payload = json!({
-            "action": action,
-            "number": change.number,
-            "repository": self.repo_json(repo, access),
-            "sender": self.account_json(change.sender),
-        });
-        let subscription = match (issue.pull.is_some(), aspect) {
-            (false, Aspect::Itself) => "issues",
-            (false, Aspect::Assign) => "issue_assign",
-            (false, Aspect::Label) => "issue_label",
-            (true, Aspect::Itself) => "pull_request",
-            (true, Aspect::Assign) => "pull_request_assign",
-            (true, Aspect::Label) => "pull_request_label",
-        };
-        if issue.pull.is_some() {
-            set(&mut payload, "pull_request", self.pull_json(repo, issue, Access::Read));
-            set(&mut payload, "review", Value::Null);
-        } else {
-            set(&mut payload, "issue", self.issue_json(repo, issue));
-        }
-        self.emit(change.repo, subscription, &payload);
-        Ok(())
-    }
-
-    /// Sends that the head of a pull request moved.
-    ///
-    /// # Errors
-    /// 404 when the issue does not exist.
-    pub(crate) fn emit_synchronized(&mut self, change: IssueChange<'_>) -> Result<(), Refusal> {
-        let repo = self.repo(change.repo)?;
-        let issue = repo.issue(change.number)?;
-        let payload = json!({
-            "action": "synchronized",
-            "number": change.number,
-            "pull_request": self.pull_json(repo, issue, Access::Read),
-            // 1.15 looks the pusher's access up for nobody here.
-            "repository": self.repo_json(repo, Access::None),
-            "sender": self.account_json(change.sender),
-            "review": null,
-        });
-        self.emit(change.repo, "pull_request_sync", &payload);
-        Ok(())
-    }
-
-    /// Sends `created`, `edited` or `deleted` of a comment; `was` is the body before an edit.
-    ///
-    /// # Errors
-    /// 404 when the issue does not exist.
-    pub(crate) fn emit_comment(
-        &mut self,
-        change: IssueChange<'_>,
-        action: &str,
-        comment: &Comment,
-        was: Option<&str>,
-    ) -> Result<(), Refusal> {
-        let repo = self.repo(change.repo)?;
-        let issue = repo.issue(change.number)?;
-        let access = self.access(Some(change.sender), repo);
-        let mut payload = json!({
-            "action": action,
-            "issue": self.issue_json(repo, issue),
-            "comment": self.comment_json(repo, issue, comment),
-            "repository": self.repo_json(repo, access),
-            "sender": self.account_json(change.sender),
-            "is_pull": issue.pull.is_some(),
-        });
-        if let Some(was) = was {
-            set(&mut payload, "changes", json!({ "body": { "from": was } }));
-        }
-        let subscription =
-            if issue.pull.is_some() { "pull_request_comment" } else { "issue_comment" };
-        self.emit(change.repo, subscription, &payload);
-        Ok(())
-    }
-
-    /// Sends that a pull request was reviewed. The line comments are only in the API.
-    ///
-    /// # Errors
-    /// 404 when the issue does not exist.
-    pub(crate) fn emit_review(
-        &mut self,
-        change: IssueChange<'_>,
-        state: ReviewState,
-        content: &str,
-    ) -> Result<(), Refusal> {
-        let subscription = match state {
-            ReviewState::Approved => "pull_request_review_approved",
-            ReviewState::RequestChanges => "pull_request_review_rejected",
-            ReviewState::Comment => "pull_request_review_comment",
-        };
-        let repo = self.repo(change.repo)?;
-        let issue = repo.issue(change.number)?;
-        let payload = json!({
-            "action": "reviewed",
-            "number": change.number,
-            "pull_request": self.pull_json(repo, issue, Access::Read),
-            "repository": self.repo_json(repo, Access::Read),
-            "sender": self.account_json(change.sender),
-            "review": { "type": subscription, "content": content },
-        });
-        self.emit(change.repo, subscription, &payload);
-        Ok(())
-    }
-}
-
-/// Sets a field of a JSON object.
-fn set(object: &mut Value, name: &str, value: Value) {
-    if let Some(fields) = object.as_object_mut() {
-        fields.insert(name.to_owned(), value);
     }
 }
 
@@ -228,11 +102,4 @@ pub(crate) fn new_uuid() -> String {
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     let parts = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)];
     parts.join("-")
-}
-
-impl Issue {
-    /// Whether nothing more can be changed about a pull request.
-    pub(crate) fn is_merged(&self) -> bool {
-        self.pull.as_ref().is_some_and(|pull| pull.merged.is_some())
-    }
 }

@@ -156,6 +156,11 @@ impl Issue {
         self.pull.as_mut().ok_or_else(Refusal::not_found)
     }
 
+    /// Whether nothing more can be changed about a pull request.
+    pub(crate) fn is_merged(&self) -> bool {
+        self.pull.as_ref().is_some_and(|pull| pull.merged.is_some())
+    }
+
     /// Gitea does not merge what is titled as work in progress.
     pub(crate) fn is_work_in_progress(&self) -> bool {
         let title = self.title.to_ascii_uppercase();

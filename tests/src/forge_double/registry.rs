@@ -144,6 +144,8 @@ pub(crate) struct Repo {
     pub(crate) labels: Vec<Label>,
     /// Issues and pull requests share one number sequence.
     pub(crate) issues: BTreeMap<u64, Issue>,
+    /// The last number given; a number is not given twice, even after a deletion.
+    pub(crate) last_number: u64,
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) created: Moment,

@@ -172,7 +172,7 @@ impl Http {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= max => {
-                    body.extend_from_slice(&chunk)
+                    body.extend_from_slice(&chunk);
                 }
                 Ok(Some(_)) if status.is_success() => {
                     return Err(bad_answer(what, format!("longer than {max} bytes")));

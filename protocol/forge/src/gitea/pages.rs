@@ -54,9 +54,8 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
             .headers
             .get("x-total-count")
             .and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
-        let complete = total.map_or(len < PAGE_LEN, |total| self.seen.len() >= total);
-        self.over = complete || fresh.is_empty();
-        if !self.over && self.page == FORGE_PAGES_MAX {
+        self.over = total.map_or(len < PAGE_LEN, |total| self.seen.len() >= total);
+        if !self.over && !fresh.is_empty() && self.page == FORGE_PAGES_MAX {
             tracing::warn!(
                 what = self.what,
                 pages = FORGE_PAGES_MAX,

@@ -200,7 +200,7 @@ fn comment(payload: CommentEvent) -> Hint {
     Hint::Comment {
         number: payload.issue.number,
         comment_id: payload.comment.id,
-        on_pull_request: payload.is_pull.unwrap_or(payload.issue.pull_request.is_some()),
+        on_pull_request: payload.is_pull.unwrap_or_else(|| payload.issue.pull_request.is_some()),
         action,
     }
 }

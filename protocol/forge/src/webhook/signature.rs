@@ -1,6 +1,6 @@
 //! Proof that a delivery comes from a forge that knows our secret.
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
 use protocol::{limits::WEBHOOK_SECRET_MIN_BYTES, secret::Secret};
 use sha2::Sha256;

@@ -21,7 +21,7 @@ impl Failure<'_> {
             "code": data.kind.code(),
             "kind": data.kind,
             "message": message,
-            "hint": data.hint,
+            "hint": self.hint(),
             "writable": data.writable,
             "retry_after_s": data.retry_after_s,
         }})

@@ -42,11 +42,12 @@ impl Forge {
                 updated: now,
             };
             let id = comment.id;
-            registry.issue_mut(path, number)?.comments.push(comment.clone());
+            let change = IssueChange { repo: path, number, sender: actor };
+            // Before it is entered: the payload's issue does not count the new comment yet.
+            registry.emit_comment(change, "created", &comment, None)?;
+            registry.issue_mut(path, number)?.comments.push(comment);
             let references = registry.references(path, body);
             registry.timeline_entries(references);
-            let change = IssueChange { repo: path, number, sender: actor };
-            registry.emit_comment(change, "created", &comment, None)?;
             Ok(id)
         })
     }

@@ -63,6 +63,23 @@ impl Forge {
         })
     }
 
+    /// Removes an issue for good; its number is not given again.
+    ///
+    /// # Errors
+    /// 403 or 404.
+    pub(crate) fn delete_issue(
+        &self,
+        actor: &str,
+        path: &RepoPath,
+        number: u64,
+    ) -> Result<(), Refusal> {
+        self.act(|registry| {
+            registry.repo_for(Some(actor), path, Access::Admin)?;
+            let removed = registry.repo_mut(path)?.issues.remove(&number);
+            removed.map(|_| ()).ok_or_else(Refusal::not_found)
+        })
+    }
+
     /// Edits an issue or pull request. Sends what Gitea sends: `assigned`, `unassigned`,
     /// `edited` for a title, `closed`, `reopened`; nothing for a body.
     ///
@@ -121,20 +138,21 @@ impl Registry {
         }
         let repo = self.repo(path)?;
         let may_write = self.access(Some(actor), repo) >= Access::Write;
-        let number = repo.issues.keys().next_back().copied().unwrap_or(0) + 1;
+        let number = repo.last_number + 1;
         let assignees = new.assignees.clone().filter(|_| may_write).unwrap_or_default();
         self.check_assignees(path, &assignees)?;
         let known: BTreeSet<u64> = repo.labels.iter().map(|label| label.id).collect();
         let wanted: BTreeSet<u64> =
             new.labels.iter().filter(|_| may_write).flatten().copied().collect();
         let body = new.body.clone().unwrap_or_default();
-        let mut issue =
-            Issue::new(next(&mut self.ids.issue), number, actor, &new.title, &body);
+        let mut issue = Issue::new(next(&mut self.ids.issue), number, actor, &new.title, &body);
         issue.labels = wanted.intersection(&known).copied().collect();
         issue.assignees = assignees;
         issue.pull = pull;
         let (assigned, labelled) = (issue.assignees.len(), issue.labels.len());
-        self.repo_mut(path)?.issues.insert(number, issue);
+        let repo = self.repo_mut(path)?;
+        repo.last_number = number;
+        repo.issues.insert(number, issue);
         self.timeline_entries((assigned + labelled) as u64 + self.references(path, &body));
         let change = IssueChange { repo: path, number, sender: actor };
         for _ in 0..assigned {

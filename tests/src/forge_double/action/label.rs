@@ -110,7 +110,8 @@ impl Registry {
     ) -> Result<(), Refusal> {
         let issue = self.issue_mut(change.repo, change.number)?;
         let changed = issue.labels.symmetric_difference(&labels).count();
-        let action = if labels.is_empty() && changed > 1 { "label_cleared" } else { "label_updated" };
+        let action =
+            if labels.is_empty() && changed > 1 { "label_cleared" } else { "label_updated" };
         issue.labels = labels;
         self.timeline_entries(changed as u64);
         self.emit_issue(change, Aspect::Label, action)

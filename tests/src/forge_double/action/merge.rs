@@ -182,9 +182,8 @@ fn merge_message(issue: &Issue, pull: &Pull, wish: &MergeWish) -> String {
 /// The issues a text closes when it is merged: Gitea's keywords, then `#` and a number.
 /// <https://docs.gitea.com/usage/automatically-linked-references>
 pub(crate) fn closed_by(text: &str) -> Vec<u64> {
-    const KEYWORDS: [&str; 9] = [
-        "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved",
-    ];
+    const KEYWORDS: [&str; 9] =
+        ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
     let words: Vec<&str> = text.split_whitespace().collect();
     let named = words.iter().zip(words.iter().skip(1)).filter_map(|(keyword, target)| {
         let keyword = keyword.trim_start_matches(['(', '*', '-']).trim_end_matches(':');

@@ -15,16 +15,16 @@ use crate::forge_double::{
 
 /// A pull request to open.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub struct NewPull {
+pub(crate) struct NewPull {
     /// Branch, or `owner:branch`.
     #[serde(default)]
-    pub head: String,
+    pub(crate) head: String,
     /// Branch.
     #[serde(default)]
-    pub base: String,
+    pub(crate) base: String,
     /// Title, body, labels and assignees.
     #[serde(flatten)]
-    pub text: NewIssue,
+    pub(crate) text: NewIssue,
 }
 
 /// The commits a pull request stands on.
@@ -57,7 +57,8 @@ impl Forge {
         self.act(|registry| {
             registry.check_no_open_pull(path, head, &new.base)?;
             if ends.merge_base == ends.head_sha {
-                let text = "Invalid PullRequest: There are no changes between the head and the base";
+                let text =
+                    "Invalid PullRequest: There are no changes between the head and the base";
                 return Err(Refusal::Unprocessable(text.to_owned()));
             }
             let pull = registry.new_pull(head, &new.base, ends);
@@ -101,7 +102,9 @@ impl Forge {
     pub(crate) async fn refresh_pulls(&self, path: &RepoPath) -> Result<(), Refusal> {
         let open: Vec<(u64, Pull)> = self.read(|registry| {
             let repo = registry.repo(path)?;
-            Ok::<_, Refusal>(open_pulls(repo).map(|(issue, pull)| (issue.number, pull.clone())).collect())
+            Ok::<_, Refusal>(
+                open_pulls(repo).map(|(issue, pull)| (issue.number, pull.clone())).collect(),
+            )
         })?;
         if open.is_empty() {
             return Ok(());
@@ -110,8 +113,8 @@ impl Forge {
         for (number, pull) in open {
             let named = |branch: &str| branches.get(branch).cloned();
             let head = if pull.is_agit { None } else { named(&pull.head) };
-            let head_sha = head.unwrap_or(pull.head_sha.clone());
-            let base_sha = named(&pull.base).unwrap_or(pull.base_sha.clone());
+            let head_sha = head.unwrap_or_else(|| pull.head_sha.clone());
+            let base_sha = named(&pull.base).unwrap_or_else(|| pull.base_sha.clone());
             if head_sha == pull.head_sha && base_sha == pull.base_sha {
                 continue;
             }

@@ -113,7 +113,8 @@ impl Registry {
         options: &[String],
     ) -> Result<(), Refusal> {
         let is_admin = self.access(Some(actor), self.repo(path)?) >= Access::Admin;
-        let wish = options.iter().filter_map(|option| option.strip_prefix("repo.private=")).next_back();
+        let wish =
+            options.iter().filter_map(|option| option.strip_prefix("repo.private=")).next_back();
         if let Some(wish) = wish.filter(|_| is_admin) {
             self.repo_mut(path)?.is_private = wish == "true";
         }
@@ -140,7 +141,12 @@ impl Registry {
             pulls.extend(of_branch.map(|(issue, _)| issue.number));
         }
         if update.new == ZERO_SHA {
-            self.emit_ref(actor, path, "delete", json!({ "ref": short, "ref_type": kind, "pusher_type": "user" }))?;
+            self.emit_ref(
+                actor,
+                path,
+                "delete",
+                json!({ "ref": short, "ref_type": kind, "pusher_type": "user" }),
+            )?;
             for number in pulls {
                 self.set_state(IssueChange { repo: path, number, sender: actor }, true)?;
             }
@@ -150,7 +156,8 @@ impl Registry {
             let payload = json!({ "sha": update.new, "ref": short, "ref_type": kind });
             self.emit_ref(actor, path, "create", payload)?;
         }
-        let references: u64 = commits.iter().map(|commit| self.references(path, &commit.message)).sum();
+        let references: u64 =
+            commits.iter().map(|commit| self.references(path, &commit.message)).sum();
         self.timeline_entries(references + pulls.len() as u64);
         self.emit_commits(actor, path, update, commits)?;
         for number in pulls {

@@ -65,7 +65,9 @@ impl Forge {
                 return Err(Refusal::Forbidden);
             }
             if registry.repos.contains_key(&path) {
-                return Err(Refusal::Conflict("The repository with the same name already exists.".into()));
+                return Err(Refusal::Conflict(
+                    "The repository with the same name already exists.".into(),
+                ));
             }
             Ok(user.email.clone())
         })?;
@@ -98,12 +100,25 @@ impl Forge {
                 collaborators: BTreeMap::new(),
                 labels: Vec::new(),
                 issues: BTreeMap::new(),
+                last_number: 0,
                 statuses: Vec::new(),
                 hooks: Vec::new(),
                 created: now,
                 updated: now,
             };
             registry.repos.insert(path, repo);
+            Ok(())
+        })
+    }
+
+    /// Removes a repository from the forge; its folder goes with the forge's own.
+    ///
+    /// # Errors
+    /// 403 or 404.
+    pub(crate) fn delete_repo(&self, actor: &str, path: &RepoPath) -> Result<(), Refusal> {
+        self.act(|registry| {
+            registry.repo_for(Some(actor), path, Access::Admin)?;
+            registry.repos.remove(path);
             Ok(())
         })
     }

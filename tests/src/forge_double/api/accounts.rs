@@ -57,9 +57,8 @@ pub(super) async fn create_org(
     Form(new): Form<NewOrg>,
 ) -> Outcome {
     forge.create_org(&me, &new.username)?;
-    forge.read(|registry| {
-        Ok(Answer::created(registry.org_json(find_org(registry, &new.username)?)))
-    })
+    forge
+        .read(|registry| Ok(Answer::created(registry.org_json(find_org(registry, &new.username)?))))
 }
 
 pub(super) async fn org(State(forge): State<Arc<Forge>>, Path(name): Path<String>) -> Outcome {

@@ -9,7 +9,10 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::request::{Caller, Form, Id, Index, Page, Signed};
+use super::{
+    page::Page,
+    request::{Caller, Form, Id, Index, Signed},
+};
 use crate::forge_double::{
     access::Access,
     answer::{Answer, Outcome, Refusal},
@@ -66,11 +69,14 @@ pub(super) async fn of_repo(
         let mut all: Vec<_> = repo
             .issues
             .values()
-            .flat_map(|issue| issue.comments.iter().map(move |comment| (comment.id, issue, comment)))
+            .flat_map(|issue| {
+                issue.comments.iter().map(move |comment| (comment.id, issue, comment))
+            })
             .filter(|(_, _, comment)| since.lets_pass(comment.updated))
             .collect();
         all.sort_by_key(|(id, _, _)| *id);
-        let shown = all.into_iter().map(|(_, issue, comment)| registry.comment_json(repo, issue, comment));
+        let shown =
+            all.into_iter().map(|(_, issue, comment)| registry.comment_json(repo, issue, comment));
         Ok(page.answer(&forge.base_url, shown.collect()))
     })
 }

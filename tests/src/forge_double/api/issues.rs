@@ -9,7 +9,10 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::request::{Caller, Form, Index, Page, Signed};
+use super::{
+    page::Page,
+    request::{Caller, Form, Index, Signed},
+};
 use crate::forge_double::{
     access::Access,
     action::issue::{IssueEdit, NewIssue},
@@ -112,6 +115,16 @@ pub(super) async fn edit(
     edit.labels = None;
     forge.edit_issue(&me, &path, number, &edit)?;
     changed(&forge, &path, number)
+}
+
+pub(super) async fn delete(
+    State(forge): State<Arc<Forge>>,
+    Signed(me): Signed,
+    path: RepoPath,
+    Index(number): Index,
+) -> Outcome {
+    forge.delete_issue(&me, &path, number)?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
 /// Gitea answers 201 to edits as well.

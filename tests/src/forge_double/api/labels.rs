@@ -6,7 +6,10 @@ use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::request::{Caller, Form, Id, Index, Page, Signed};
+use super::{
+    page::Page,
+    request::{Caller, Form, Id, Index, Signed},
+};
 use crate::forge_double::{
     access::Access,
     action::label::{LabelChange, NewLabel},

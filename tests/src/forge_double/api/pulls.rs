@@ -10,7 +10,10 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{Caller, Form, Index, Page, Signed};
+use super::{
+    page::Page,
+    request::{Caller, Form, Index, Signed},
+};
 use crate::forge_double::{
     access::Access,
     action::{

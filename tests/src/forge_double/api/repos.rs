@@ -1,4 +1,4 @@
-//! Repositories, collaborators, hooks, branches.
+//! Repositories and their collaborators.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,20 +9,26 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::request::{Caller, Form, Id, Page, Signed};
+use super::request::{Caller, Form, Signed};
 use crate::forge_double::{
     access::Access,
-    action::repo::{NewHook, NewRepo},
+    action::repo::NewRepo,
     answer::{Answer, Outcome, Refusal},
     forge::Forge,
     registry::RepoPath,
-    wire::repo::hook_json,
 };
 
 /// The other parameters of a path, by name.
-type Params = Path<HashMap<String, String>>;
+pub(super) type Params = Path<HashMap<String, String>>;
 
-fn param<'a>(params: &'a HashMap<String, String>, name: &str) -> Result<&'a str, Refusal> {
+/// One of them.
+///
+/// # Errors
+/// 404 when the route has no such parameter.
+pub(super) fn param<'a>(
+    params: &'a HashMap<String, String>,
+    name: &str,
+) -> Result<&'a str, Refusal> {
     params.get(name).map(String::as_str).ok_or_else(Refusal::not_found)
 }
 
@@ -35,6 +41,15 @@ pub(super) async fn repo(
         let repo = registry.repo_for(caller.login(), &path, Access::Read)?;
         Ok(Answer::ok(registry.repo_json(repo, registry.access(caller.login(), repo))))
     })
+}
+
+pub(super) async fn delete(
+    State(forge): State<Arc<Forge>>,
+    Signed(me): Signed,
+    path: RepoPath,
+) -> Outcome {
+    forge.delete_repo(&me, &path)?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn create_own(
@@ -131,101 +146,5 @@ pub(super) async fn remove_collaborator(
     Path(params): Params,
 ) -> Outcome {
     forge.set_collaborator(&me, &path, param(&params, "user")?, Access::None)?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
-}
-
-pub(super) async fn hooks(
-    State(forge): State<Arc<Forge>>,
-    Signed(me): Signed,
-    path: RepoPath,
-    page: Page,
-) -> Outcome {
-    forge.read(|registry| {
-        let repo = registry.repo_for(Some(&me), &path, Access::Admin)?;
-        Ok(page.answer(&forge.base_url, repo.hooks.iter().map(hook_json).collect()))
-    })
-}
-
-pub(super) async fn hook(
-    State(forge): State<Arc<Forge>>,
-    Signed(me): Signed,
-    path: RepoPath,
-    Id { id }: Id,
-) -> Outcome {
-    forge.read(|registry| {
-        let repo = registry.repo_for(Some(&me), &path, Access::Admin)?;
-        let hook = repo.hooks.iter().find(|hook| hook.id == id);
-        Ok(Answer::ok(hook_json(hook.ok_or_else(Refusal::not_found)?)))
-    })
-}
-
-pub(super) async fn create_hook(
-    State(forge): State<Arc<Forge>>,
-    Signed(me): Signed,
-    path: RepoPath,
-    Form(new): Form<NewHook>,
-) -> Outcome {
-    let id = forge.create_hook(&me, &path, &new)?;
-    forge.read(|registry| {
-        let hook = registry.repo(&path)?.hooks.iter().find(|hook| hook.id == id);
-        Ok(Answer::created(hook_json(hook.ok_or_else(Refusal::not_found)?)))
-    })
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct HookForm {
-    active: bool,
-}
-
-pub(super) async fn edit_hook(
-    State(forge): State<Arc<Forge>>,
-    Signed(me): Signed,
-    path: RepoPath,
-    Id { id }: Id,
-    Form(form): Form<HookForm>,
-) -> Outcome {
-    forge.switch_hook(&me, &path, id, form.active)?;
-    hook(State(forge), Signed(me), path, Id { id }).await
-}
-
-pub(super) async fn branches(
-    State(forge): State<Arc<Forge>>,
-    caller: Caller,
-    path: RepoPath,
-    page: Page,
-) -> Outcome {
-    forge.read(|registry| {
-        registry.repo_for(caller.login(), &path, Access::Read).map(|_| ())
-    })?;
-    let mut shown = Vec::new();
-    for (name, sha) in forge.git.branches(&path).await? {
-        let commit = forge.git.commit(&path, &sha).await.ok_or_else(Refusal::not_found)?;
-        shown.push(forge.read(|registry| registry.branch_json(&path, &name, &commit)));
-    }
-    Ok(page.answer(&forge.base_url, shown))
-}
-
-pub(super) async fn branch(
-    State(forge): State<Arc<Forge>>,
-    caller: Caller,
-    path: RepoPath,
-    Path(params): Params,
-) -> Outcome {
-    forge.read(|registry| {
-        registry.repo_for(caller.login(), &path, Access::Read).map(|_| ())
-    })?;
-    let name = param(&params, "branch")?;
-    let commit = forge.git.commit(&path, &format!("refs/heads/{name}")).await;
-    let commit = commit.ok_or_else(Refusal::not_found)?;
-    Ok(Answer::ok(forge.read(|registry| registry.branch_json(&path, name, &commit))))
-}
-
-pub(super) async fn delete_branch(
-    State(forge): State<Arc<Forge>>,
-    Signed(me): Signed,
-    path: RepoPath,
-    Path(params): Params,
-) -> Outcome {
-    forge.delete_branch(&me, &path, param(&params, "branch")?).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::Value;
 
-use super::request::{Caller, Form, Id, Index, Page, Signed};
+use super::{
+    page::Page,
+    request::{Caller, Form, Id, Index, Signed},
+};
 use crate::forge_double::{
     access::Access,
     action::review::NewReview,

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
-use super::request::{Caller, Form, Page, Signed};
+use super::{
+    page::Page,
+    request::{Caller, Form, Signed},
+};
 use crate::forge_double::{
     access::Access,
     action::status::NewStatus,

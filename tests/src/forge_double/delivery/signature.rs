@@ -32,10 +32,7 @@ pub fn sha1_hex(secret: &str, body: &[u8]) -> String {
 ///
 /// # Errors
 /// When the URL cannot be requested.
-pub(crate) fn request(
-    outgoing: &Outgoing,
-    is_forged: bool,
-) -> Result<Request<Full<Bytes>>, Error> {
+pub(crate) fn request(outgoing: &Outgoing, is_forged: bool) -> Result<Request<Full<Bytes>>, Error> {
     let secret = if is_forged { "not the secret" } else { outgoing.secret.as_str() };
     let (sha1, sha256) = if secret.is_empty() {
         (String::new(), String::new())

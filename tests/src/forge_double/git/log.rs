@@ -4,8 +4,7 @@ use super::{Call, GitError, GitStore};
 use crate::forge_double::registry::RepoPath;
 
 /// Between the fields of a commit, and before each commit: bytes that names and messages lack.
-const FORMAT: &str =
-    "--format=%x1e%H%x1f%P%x1f%an%x1f%ae%x1f%ad%x1f%cn%x1f%ce%x1f%cd%x1f%B%x1f";
+const FORMAT: &str = "--format=%x1e%H%x1f%P%x1f%an%x1f%ae%x1f%ad%x1f%cn%x1f%ce%x1f%cd%x1f%B%x1f";
 
 /// Who made a commit, and when (`2026-01-31T12:00:00Z`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,9 +26,8 @@ impl GitStore {
     ) -> Result<Vec<(String, String)>, GitError> {
         let format = "--format=%(refname:lstrip=2) %(objectname)";
         let text = self.ask(repo, &["for-each-ref", format, "refs/heads/"]).await?;
-        let pair = |line: &str| {
-            line.split_once(' ').map(|(name, sha)| (name.to_owned(), sha.to_owned()))
-        };
+        let pair =
+            |line: &str| line.split_once(' ').map(|(name, sha)| (name.to_owned(), sha.to_owned()));
         Ok(text.lines().filter_map(pair).collect())
     }
 

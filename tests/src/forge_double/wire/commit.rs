@@ -13,12 +13,8 @@ impl Registry {
     pub(crate) fn commit_json(&self, repo: &RepoPath, commit: &Commit) -> Value {
         let git = format!("{}/api/v1/repos/{repo}/git", self.base_url);
         let sha = &commit.sha;
-        let person = |who: &crate::forge_double::git::log::Signature| {
-            json!({ "name": who.name, "email": who.email, "date": who.date })
-        };
-        let parent = |sha: &String| {
-            json!({ "url": format!("{git}/commits/{sha}"), "sha": sha, "created": ZERO_TIME })
-        };
+        let person = |who: &crate::forge_double::git::log::Signature| json!({ "name": who.name, "email": who.email, "date": who.date });
+        let parent = |sha: &String| json!({ "url": format!("{git}/commits/{sha}"), "sha": sha, "created": ZERO_TIME });
         json!({
             "url": format!("{git}/commits/{sha}"),
             "sha": sha,

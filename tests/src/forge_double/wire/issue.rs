@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::repo::label_json;
 use crate::forge_double::{
+    clock::Moment,
     issue::{Comment, Issue, Pull},
     registry::{Registry, Repo},
 };
@@ -33,7 +34,7 @@ impl Registry {
             "comments": issue.comments.len(),
             "created_at": issue.created.text(),
             "updated_at": issue.updated.text(),
-            "closed_at": issue.closed.map(|at| at.text()),
+            "closed_at": issue.closed.map(Moment::text),
             "due_date": null,
             "pull_request": issue.pull.as_ref().map(pull_mark),
             "repository": {

@@ -66,9 +66,5 @@ impl Registry {
 
 /// The branch, or the special ref of a pull request that has none.
 pub(crate) fn head_ref(issue: &Issue, pull: &Pull) -> String {
-    if pull.is_agit {
-        format!("refs/pull/{}/head", issue.number)
-    } else {
-        pull.head.clone()
-    }
+    if pull.is_agit { format!("refs/pull/{}/head", issue.number) } else { pull.head.clone() }
 }

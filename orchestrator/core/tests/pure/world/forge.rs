@@ -1,0 +1,152 @@
+//! The model's forge: issues, pull requests and what people say on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orchestrator_core::{
+    bottle::{Bottle, Heard},
+    policy::{Remark, Rules, SeenIssue, Sight},
+};
+use protocol::{
+    ids::IssueNumber,
+    item::{Issue, IssueState, Permission, PullState},
+};
+
+use super::engine::Site;
+use crate::support::{at, name, number};
+
+/// Who says something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Speaker {
+    Trusted,
+    Stranger,
+    Ourselves,
+}
+
+pub(crate) struct IssueThere {
+    pub(crate) number: IssueNumber,
+    pub(crate) gone: bool,
+    pub(crate) open: bool,
+    pub(crate) labelled: bool,
+    pub(crate) assigned: bool,
+    pub(crate) remarks: Vec<Remark>,
+}
+
+pub(crate) struct Forge {
+    pub(crate) issues: Vec<IssueThere>,
+    pub(crate) pulls: BTreeMap<IssueNumber, PullState>,
+    pub(crate) kill_switch: bool,
+    said: u64,
+}
+
+impl Forge {
+    /// Three issues that ask for a bottle.
+    pub(crate) fn new() -> Self {
+        let issue = |n| IssueThere {
+            number: number(n),
+            gone: false,
+            open: true,
+            labelled: true,
+            assigned: true,
+            remarks: vec![],
+        };
+        Self {
+            issues: (1..=3).map(issue).collect(),
+            pulls: BTreeMap::new(),
+            kill_switch: false,
+            said: 0,
+        }
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            agent_label: "bot-bottle:".to_owned(),
+            profile_label: "bot-bottle-bottle:".to_owned(),
+            repos: [name("team/project")].into(),
+            agents: [(name("implementer"), vec![])].into(),
+            profiles: BTreeSet::new(),
+            own_logins: [name("implementer-bot")].into(),
+            kill_switch: self.kill_switch,
+        }
+    }
+
+    /// Somebody says something, each time with words of its own.
+    pub(crate) fn say(&mut self, issue: usize, by: Speaker, in_review: bool) {
+        self.said += 1;
+        let (author, permission) = match by {
+            Speaker::Trusted => ("bob", Permission::Write),
+            Speaker::Stranger => ("eve", Permission::Read),
+            Speaker::Ourselves => ("implementer-bot", Permission::Write),
+        };
+        let id = if in_review { Heard::Review(self.said) } else { Heard::Comment(self.said) };
+        let issue = &mut self.issues[issue];
+        issue.remarks.push(Remark {
+            id,
+            on: issue.number,
+            author: name(author),
+            permission,
+            text: words(id),
+            at: at(0),
+        });
+    }
+
+    pub(crate) fn open_pull(&mut self) -> IssueNumber {
+        let next = number(100 + self.pulls.len() as u64);
+        self.pulls.insert(next, PullState::Open);
+        next
+    }
+
+    pub(crate) fn sight(&self, index: usize, bottle: Option<&Bottle>) -> Sight {
+        let issue = &self.issues[index];
+        let pulls = bottle.map(|bottle| bottle.pull_requests.as_slice()).unwrap_or_default();
+        Sight {
+            repo: name("team/project"),
+            archived: false,
+            base: Some(name("main")),
+            issue: if issue.gone { SeenIssue::Gone } else { there(issue) },
+            pulls: pulls.iter().map(|number| (*number, self.pulls.get(number).copied())).collect(),
+            remarks: issue.remarks.clone(),
+        }
+    }
+
+    /// A trusted remark that a live bottle could hear was told or waits, once; a stranger's or our
+    /// own woke nobody. What was said before the bottle is in its first prompt.
+    pub(crate) fn assert_everybody_was_heard_once(&self, sites: &[Site]) {
+        for site in sites.iter().filter(|site| site.bottle.is_live()) {
+            let about = |issue: &&IssueThere| site.bottle.home.issue == Some(issue.number);
+            let remarks = self.issues.iter().filter(about).flat_map(|issue| &issue.remarks);
+            for remark in remarks {
+                let kept = site.told.iter().chain(&site.bottle.waiting);
+                let times = kept
+                    .map(|prompt| prompt.text.matches(&words(remark.id)).count())
+                    .sum::<usize>();
+                let before = site.given[0].text.contains(&words(remark.id));
+                let trusted = remark.author == name("bob");
+                assert_eq!(times, usize::from(before || trusted), "{remark:?}");
+            }
+        }
+    }
+}
+
+fn words(id: Heard) -> String {
+    format!("<{id:?}>")
+}
+
+fn there(issue: &IssueThere) -> SeenIssue {
+    let labels = if issue.labelled { vec!["bot-bottle:implementer".to_owned()] } else { vec![] };
+    let members: BTreeSet<_> =
+        issue.assigned.then(|| name("implementer-bot")).into_iter().collect();
+    let issue = Issue {
+        number: issue.number,
+        title: "a title".to_owned(),
+        body: "a body".to_owned(),
+        state: if issue.open { IssueState::Open } else { IssueState::Closed },
+        author: name("ann"),
+        labels,
+        assignees: members.iter().cloned().collect(),
+        comments: 0,
+        created_at: at(0),
+        updated_at: at(0),
+        url: "https://forge.test/1".to_owned(),
+    };
+    SeenIssue::There { issue: Box::new(issue), members }
+}

@@ -1,0 +1,103 @@
+//! The daemon: starts its parts, gives work to lanes, stops in order.
+//!
+//! One lane per issue for hints, one per bottle for effects: what belongs together is done in
+//! order, what does not runs side by side. Which lanes have work is asked of the store, never
+//! remembered: after a crash the same question gives the same answer.
+
+mod lanes;
+mod look;
+mod serve;
+mod setup;
+
+use std::sync::Arc;
+
+use forge::Forge;
+use orchestrator_core::{event::Event, policy::Rules};
+use protocol::ids::Slug;
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    clock,
+    config::Config,
+    effects::Executor,
+    engine::Engine,
+    intake::queue::Relay,
+    life::{self, Laws, Told},
+    store::{Store, StoreError},
+};
+
+pub use serve::{ServeError, serve};
+pub use setup::LockError;
+
+/// What all parts of the daemon share.
+#[derive(Debug)]
+pub struct Daemon {
+    /// What it was told.
+    pub config: Arc<Config>,
+    /// What it remembers.
+    pub store: Store,
+    /// The forge, with the daemon's own token.
+    pub forge: Arc<dyn Forge>,
+    /// The container engine.
+    pub engine: Arc<dyn Engine>,
+    /// Does effects.
+    pub executor: Executor,
+    /// Reads the bottles' queues.
+    pub relay: Relay,
+    /// Told when lanes may have work.
+    pub work: Arc<Notify>,
+    /// Told when containers may have changed.
+    pub drift: Arc<Notify>,
+    /// Its laws without the kill switch.
+    laws: Laws,
+    /// Turns true when it is to end.
+    stop: watch::Sender<bool>,
+}
+
+impl Daemon {
+    /// The laws as they are now: the kill switch is a file, so that it works without the daemon.
+    pub fn laws(&self) -> Laws {
+        let mut laws = self.laws.clone();
+        laws.rules.kill_switch = self.config.kill_switch_file().exists();
+        laws
+    }
+
+    /// Tells a bottle something and lets the lanes act on it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tell(&self, slug: &Slug, event: Event) -> Result<Told, StoreError> {
+        let (laws, slug) = (self.laws(), slug.clone());
+        let told = self
+            .store
+            .write(move |books| life::tell(books, &laws, &slug, &event, clock::now()))
+            .await;
+        self.work.notify_one();
+        told
+    }
+
+    /// Ready when the daemon is to end.
+    pub async fn stopped(&self) {
+        // An error means that the sender is gone, which is the end as well.
+        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+    }
+}
+
+fn rules(config: &Config, own: protocol::ids::Login) -> Rules {
+    let mut own_logins: std::collections::BTreeSet<_> =
+        config.agents.values().map(|agent| agent.identity.login.clone()).collect();
+    own_logins.insert(own);
+    Rules {
+        agent_label: "bot-bottle:".to_owned(),
+        profile_label: "bot-bottle-bottle:".to_owned(),
+        repos: config.forge.repos.iter().cloned().collect(),
+        agents: config
+            .agents
+            .iter()
+            .map(|(name, agent)| (name.clone(), agent.profiles.clone()))
+            .collect(),
+        profiles: config.profiles.keys().cloned().collect(),
+        own_logins,
+        kill_switch: false,
+    }
+}

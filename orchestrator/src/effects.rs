@@ -1,0 +1,262 @@
+//! Doing what a step asked for. Each effect is made of steps that may be repeated from the start;
+//! its outcome is an event again.
+
+mod places;
+mod sidecar;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use orchestrator_core::{
+    bottle::{Bottle, Prompt, Tier},
+    event::{Effect, Event},
+    prompt,
+    reconcile::Container,
+};
+use protocol::{
+    control::Usage,
+    grant::{Grant, RunSpec, Secrets},
+    ids::{Nonce, Slug},
+};
+
+use crate::{
+    config::{Agent, Config},
+    engine::{
+        Engine, EngineError, Role,
+        spec::{self, Places},
+    },
+};
+
+/// An effect in all: two container starts on a busy host, and a drain at its deadline.
+const EFFECT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Output that is kept when a bottle is destroyed.
+const KEPT_OUTPUT_BYTES: usize = 1 << 20;
+
+/// Does effects.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    config: Arc<Config>,
+    engine: Arc<dyn Engine>,
+    sidecar_image: String,
+}
+
+/// Why an effect was not done.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{}", chain(.0))]
+    Engine(#[from] EngineError),
+    #[error("cannot prepare {path}: {source}")]
+    Files { path: PathBuf, source: std::io::Error },
+    #[error("the sidecar: {0}")]
+    Sidecar(protocol::error::RpcError),
+    #[error("the agent {0} is not configured any more")]
+    NoAgent(String),
+    #[error("the program {0} is missing; set engine.programs in config.toml")]
+    NoProgram(PathBuf),
+    #[error("it took longer than {} s", EFFECT_TIMEOUT.as_secs())]
+    TooSlow,
+}
+
+impl Failure {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_transient(),
+            Self::Files { .. } | Self::Sidecar(_) | Self::TooSlow => true,
+            Self::NoAgent(_) | Self::NoProgram(_) => false,
+        }
+    }
+}
+
+impl Executor {
+    /// An executor over an engine; `sidecar_image` is what its sidecars are made of.
+    pub fn new(config: Arc<Config>, engine: Arc<dyn Engine>, sidecar_image: String) -> Self {
+        Self { config, engine, sidecar_image }
+    }
+
+    /// Where a bottle's files are.
+    pub fn places(&self, slug: &Slug) -> Places {
+        Places::of(&self.config.data_dir, slug)
+    }
+
+    /// Does an effect and says how it ended.
+    pub async fn run(&self, bottle: &Bottle, effect: &Effect) -> Event {
+        let done = async {
+            match effect {
+                Effect::Awaken { run, prompts } => self
+                    .awaken(bottle, *run, prompts)
+                    .await
+                    .map(|nonce| Event::Awoken { run: *run, nonce }),
+                Effect::Sleep { tier } => {
+                    self.sleep(bottle, *tier).await.map(|tier| Event::Asleep { tier })
+                }
+                Effect::Remove {} => self.remove(bottle).await.map(|()| Event::Cleaned {}),
+            }
+        };
+        let ended =
+            tokio::time::timeout(EFFECT_TIMEOUT, done).await.unwrap_or(Err(Failure::TooSlow));
+        ended.unwrap_or_else(|failure| {
+            let error = failure.to_string();
+            tracing::warn!(slug = %bottle.slug, ?effect, error, "an effect failed");
+            match effect {
+                Effect::Awaken { run, .. } => {
+                    Event::AwakenFailed { run: *run, error, transient: failure.is_transient() }
+                }
+                Effect::Sleep { .. } => Event::SleepFailed { error },
+                Effect::Remove {} => Event::CleanFailed { error },
+            }
+        })
+    }
+
+    /// Makes a bottle's directories, so that its queue can be watched before it can be written to.
+    ///
+    /// # Errors
+    /// A sentence on what cannot be made.
+    pub fn prepare(&self, bottle: &Bottle) -> Result<(), String> {
+        places::ensure(&self.places(&bottle.slug), bottle.serial)
+            .map_err(|failure| failure.to_string())
+    }
+
+    /// Ends a bottle's programs before it is removed, so that its queue is complete. What fails is
+    /// tried again by the removal.
+    pub async fn stop(&self, bottle: &Bottle) {
+        for role in [Role::Bottle, Role::Sidecar] {
+            if let Err(error) = self.engine.ensure_stopped(&bottle.slug, role).await {
+                tracing::warn!(slug = %bottle.slug, %error, "cannot stop a container");
+            }
+        }
+    }
+
+    async fn awaken(
+        &self,
+        bottle: &Bottle,
+        run: std::num::NonZeroU32,
+        prompts: &[Prompt],
+    ) -> Result<Nonce, Failure> {
+        let agent = self.agent(bottle)?;
+        let places = self.places(&bottle.slug);
+        places::ensure(&places, bottle.serial)?;
+        let program = self.config.engine.programs.join("bottle");
+        if !program.is_file() {
+            return Err(Failure::NoProgram(program));
+        }
+        let profile = self.config.merged_profile(&bottle.profiles);
+        let sidecar = spec::sidecar(bottle, &places, &self.sidecar_image);
+        let inside = spec::bottle(bottle, &places, &profile, &program);
+        // Side by side: our program in the bottle waits for the socket.
+        let (configured, started) = tokio::join!(
+            async {
+                self.engine.ensure_running(&sidecar).await?;
+                let secrets = Secrets { forge_token: agent.token.clone() };
+                sidecar::configure(&places, grant(&self.config, bottle, agent), secrets).await
+            },
+            self.engine.ensure_running(&inside),
+        );
+        let nonce = configured?;
+        started?;
+        let spec = run_spec(bottle, agent, &profile.env, run, prompts);
+        sidecar::start_run(&places, spec).await?;
+        Ok(nonce)
+    }
+
+    async fn sleep(&self, bottle: &Bottle, tier: Tier) -> Result<Tier, Failure> {
+        let slug = &bottle.slug;
+        let places = self.places(slug);
+        if tier == Tier::Hot {
+            let drained = sidecar::drain(&places).await;
+            if drained.is_ok()
+                && self.engine.ensure_paused(slug, Role::Bottle).await? == Container::Paused
+            {
+                return Ok(Tier::Hot);
+            }
+        }
+        // Cold, or one of the two does not live any more: then there is nothing to keep in memory.
+        self.engine.ensure_stopped(slug, Role::Bottle).await?;
+        self.engine.ensure_stopped(slug, Role::Sidecar).await?;
+        Ok(Tier::Cold)
+    }
+
+    async fn remove(&self, bottle: &Bottle) -> Result<(), Failure> {
+        let slug = &bottle.slug;
+        if let Ok(output) = self.engine.output(slug, Role::Bottle, KEPT_OUTPUT_BYTES).await {
+            places::keep_output(&self.config.data_dir, slug, &output)?;
+        }
+        self.engine.ensure_removed(slug, Role::Bottle).await?;
+        // SIGTERM lets it end what it has begun; its secrets end with it.
+        self.engine.ensure_stopped(slug, Role::Sidecar).await?;
+        self.engine.ensure_removed(slug, Role::Sidecar).await?;
+        places::remove(&self.places(slug))
+    }
+
+    /// Removes containers that no record knows.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn remove_orphan(&self, slug: &Slug) -> Result<(), EngineError> {
+        self.engine.ensure_removed(slug, Role::Bottle).await?;
+        self.engine.ensure_removed(slug, Role::Sidecar).await
+    }
+
+    /// What a sidecar says of itself; `None` when it does not answer.
+    pub async fn usage(&self, slug: &Slug) -> Option<Usage> {
+        sidecar::usage(&self.places(slug)).await.ok()
+    }
+
+    /// The agent's output: of the container, or what was kept of a destroyed bottle.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn output(&self, slug: &Slug, max_bytes: usize) -> Result<String, EngineError> {
+        let live = self.engine.output(slug, Role::Bottle, max_bytes).await?;
+        Ok(if live.is_empty() { places::kept_output(&self.config.data_dir, slug) } else { live })
+    }
+
+    fn agent(&self, bottle: &Bottle) -> Result<&Agent, Failure> {
+        self.config
+            .agents
+            .get(&bottle.agent)
+            .ok_or_else(|| Failure::NoAgent(bottle.agent.to_string()))
+    }
+}
+
+fn grant(config: &Config, bottle: &Bottle, agent: &Agent) -> Grant {
+    Grant {
+        slug: bottle.slug.clone(),
+        agent: bottle.agent.clone(),
+        forge: config.forge.access.clone(),
+        repo: bottle.home.repo.clone(),
+        issue: bottle.home.issue,
+        pull_requests: bottle.pull_requests.clone(),
+        base: bottle.home.base.clone(),
+        branch: bottle.home.branch.clone(),
+        identity: agent.identity.clone(),
+    }
+}
+
+fn run_spec(
+    bottle: &Bottle,
+    agent: &Agent,
+    profile_env: &std::collections::BTreeMap<String, String>,
+    run: std::num::NonZeroU32,
+    prompts: &[Prompt],
+) -> RunSpec {
+    let mut env = profile_env.clone();
+    env.extend(agent.env.clone());
+    env.extend(spec::context(bottle));
+    RunSpec {
+        run: bottle.run_id(run),
+        command: agent.command.clone(),
+        prompt_via: agent.prompt_via,
+        prompt: prompt::for_run(bottle, prompts),
+        env,
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &EngineError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,100 @@
+//! What runs containers, behind a port that knows nothing of Docker.
+//!
+//! Every operation names the end, not the way: what is there already is success, done once here
+//! (bollard's status codes), so that effects may be repeated.
+
+pub mod docker;
+pub mod spec;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use orchestrator_core::reconcile::Container;
+use protocol::ids::Slug;
+
+pub use spec::{ContainerSpec, Role};
+
+/// Why an engine did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine does not answer; trying again may help.
+    #[error("the container engine does not answer: {what}")]
+    Unreachable {
+        /// What was asked.
+        what: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The engine refused; trying again may help (a full disk), or not (a missing image).
+    #[error("the container engine refused: {what}: {message}")]
+    Refused {
+        /// What was asked.
+        what: String,
+        /// The engine's words.
+        message: String,
+        /// Whether trying again may help.
+        transient: bool,
+    },
+    /// A container of that name is not ours; it is left alone (CASES 165).
+    #[error("a container {name:?} is there that this installation did not make ({id})")]
+    Foreign {
+        /// The name.
+        name: String,
+        /// The container's id.
+        id: String,
+    },
+}
+
+impl EngineError {
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { transient, .. } => *transient,
+            Self::Foreign { .. } => false,
+        }
+    }
+}
+
+/// Both containers of one bottle, as the engine shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The sidecar's.
+    pub sidecar: Container,
+    /// The agent's.
+    pub bottle: Container,
+}
+
+/// An engine.
+#[async_trait]
+pub trait Engine: Send + Sync + std::fmt::Debug {
+    /// Makes what all bottles share: the sidecars' network and image.
+    async fn prepare(&self) -> Result<(), EngineError>;
+
+    /// Every bottle of this installation that has a container.
+    async fn observe(&self) -> Result<BTreeMap<Slug, Seen>, EngineError>;
+
+    /// The container is there and its program runs: made, started or unpaused as needed.
+    async fn ensure_running(&self, spec: &ContainerSpec) -> Result<(), EngineError>;
+
+    /// The container is paused. What it was if it cannot be paused because it does not run.
+    async fn ensure_paused(&self, slug: &Slug, role: Role) -> Result<Container, EngineError>;
+
+    /// The container's program does not run: asked to end, after some seconds killed.
+    async fn ensure_stopped(&self, slug: &Slug, role: Role) -> Result<(), EngineError>;
+
+    /// There is no such container.
+    async fn ensure_removed(&self, slug: &Slug, role: Role) -> Result<(), EngineError>;
+
+    /// The last output of a container, at most `max_bytes`; empty when there is none.
+    async fn output(
+        &self,
+        slug: &Slug,
+        role: Role,
+        max_bytes: usize,
+    ) -> Result<String, EngineError>;
+
+    /// Waits until the engine tells of a change to a container of this installation. A hint only:
+    /// it may miss some, and ends with an error when the engine goes away.
+    async fn changed(&self) -> Result<(), EngineError>;
+}

@@ -1,0 +1,5 @@
+//! How news comes in: webhooks, the bottles' queues, and looking at the forge.
+
+pub mod queue;
+pub mod sight;
+pub mod webhook;

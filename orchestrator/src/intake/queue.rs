@@ -1,0 +1,229 @@
+//! The relay: reading the bottles' queue directories into the store.
+//!
+//! `new/` is read again at least every [`limits::QUEUE_RESCAN`]; inotify only makes it sooner. Each
+//! file is committed before it is unlinked, so that a crash shows it again, and its id is known
+//! then. What cannot be read goes to `bad/` and holds up nobody.
+
+mod dir;
+
+use std::{
+    collections::BTreeSet,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use orchestrator_core::{
+    bottle::Bottle,
+    event::{Event, News},
+};
+use protocol::{
+    event::{Happening, Operation, QueueEvent},
+    ids::Slug,
+};
+use tokio::sync::Notify;
+
+use crate::{
+    clock,
+    engine::{
+        Role,
+        spec::{Places, uid},
+    },
+    life::{self, Laws},
+    store::{Books, Store, StoreError},
+};
+
+/// Reads the queues of all bottles.
+#[derive(Debug)]
+pub struct Relay {
+    data_dir: PathBuf,
+    store: Store,
+    watcher: Mutex<Option<RecommendedWatcher>>,
+    touched: Arc<Touched>,
+}
+
+/// Bottles whose queue has changed.
+#[derive(Debug, Default)]
+struct Touched {
+    slugs: Mutex<BTreeSet<Slug>>,
+    some: Notify,
+}
+
+impl Relay {
+    /// A relay over the bottles below `data_dir`. Without inotify it still works, a little later.
+    pub fn new(data_dir: &Path, store: Store) -> Self {
+        let touched = Arc::new(Touched::default());
+        let told = Arc::clone(&touched);
+        let watcher = notify::recommended_watcher(move |event| touch(&told, event));
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!(%error, "no inotify; queues are read every 5 s"))
+            .ok();
+        Self { data_dir: data_dir.to_owned(), store, watcher: Mutex::new(watcher), touched }
+    }
+
+    /// Watches a bottle's queue from now on; may be repeated.
+    pub fn watch(&self, slug: &Slug) {
+        let new = Places::of(&self.data_dir, slug).queue.join("new");
+        if let Some(watcher) = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+            && let Err(error) = watcher.watch(&new, RecursiveMode::NonRecursive)
+        {
+            tracing::warn!(%slug, %error, "cannot watch a queue; it is read every 5 s");
+        }
+    }
+
+    /// Ends watching a bottle's queue.
+    pub fn unwatch(&self, slug: &Slug) {
+        let new = Places::of(&self.data_dir, slug).queue.join("new");
+        if let Some(watcher) = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        {
+            // It may never have been watched.
+            drop(watcher.unwatch(&new));
+        }
+    }
+
+    /// Waits until a queue changes and gives the bottles that it happened to.
+    pub async fn touched(&self) -> BTreeSet<Slug> {
+        loop {
+            let slugs = std::mem::take(
+                &mut *self.touched.slugs.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            if !slugs.is_empty() {
+                return slugs;
+            }
+            self.touched.some.notified().await;
+        }
+    }
+
+    /// Reads one bottle's queue into the store, at most [`protocol::limits::QUEUE_FILES_PER_SCAN`]
+    /// files; says whether anything was read.
+    ///
+    /// # Errors
+    /// The store's; the files are kept then and read again.
+    pub async fn scan(&self, laws: &Laws, slug: &Slug) -> Result<bool, StoreError> {
+        let wanted = slug.clone();
+        let Some(bottle) = self.store.write(move |books| books.bottle(&wanted)).await? else {
+            return Ok(false);
+        };
+        let queue = Places::of(&self.data_dir, slug).queue;
+        let owner = uid(bottle.serial, Role::Sidecar);
+        let nonce = bottle.nonce.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            dir::read(&queue, owner, nonce.as_ref()).map(|found| (queue, found))
+        });
+        let (queue, found) = match read.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Ok(Err(error)) => {
+                tracing::error!(%slug, %error, "cannot read a queue");
+                return Ok(false);
+            }
+            Err(_) => return Ok(false),
+        };
+        if found.is_empty() {
+            return Ok(false);
+        }
+        self.accept(laws, slug, &found).await?;
+        let removed = tokio::task::spawn_blocking(move || dir::clear(&queue, &found)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%slug, %error, "cannot clear a queue; it will be read again");
+        }
+        Ok(true)
+    }
+
+    async fn accept(
+        &self,
+        laws: &Laws,
+        slug: &Slug,
+        found: &[dir::Found],
+    ) -> Result<(), StoreError> {
+        let mut events = Vec::new();
+        for file in found {
+            match &file.content {
+                Ok(event) if event.slug == *slug => events.push(event.clone()),
+                Ok(_) => {
+                    tracing::warn!(%slug, file = %file.shown(), "a queue event of another bottle");
+                }
+                Err(why) => {
+                    tracing::warn!(%slug, file = %file.shown(), why, "a queue file cannot be used");
+                }
+            }
+        }
+        let (laws, slug) = (laws.clone(), slug.clone());
+        let work = move |books: &Books<'_>| {
+            for event in &events {
+                if let Some(bottle) = books.bottle(&slug)?
+                    && books.arrive(&format!("queue:{slug}:{}", event.id), None, clock::now())?
+                {
+                    hear(books, &laws, &bottle, event)?;
+                }
+            }
+            Ok(())
+        };
+        self.store.write(work).await
+    }
+}
+
+fn touch(touched: &Touched, event: notify::Result<notify::Event>) {
+    let paths = event.map(|event| event.paths).unwrap_or_default();
+    let slug = |path: &PathBuf| {
+        path.ancestors().find_map(|part| part.file_name()?.to_str()?.parse::<Slug>().ok())
+    };
+    let slugs: BTreeSet<Slug> = paths.iter().filter_map(slug).collect();
+    if slugs.is_empty() {
+        return; // an overflow names nothing; the rescan finds it
+    }
+    touched.slugs.lock().unwrap_or_else(PoisonError::into_inner).extend(slugs);
+    touched.some.notify_one();
+}
+
+/// Takes one event of a sidecar into account.
+fn hear(
+    books: &Books<'_>,
+    laws: &Laws,
+    bottle: &Bottle,
+    event: &QueueEvent,
+) -> Result<(), StoreError> {
+    let (news, sentence) = translate(&event.what);
+    if let Some(sentence) = sentence {
+        books.log(&bottle.slug, event.at, &sentence)?;
+    }
+    let run = event
+        .run
+        .as_ref()
+        .and_then(|run| run.as_str().rsplit_once('.')?.1.parse::<NonZeroU32>().ok());
+    if let Some(run) = run {
+        life::tell(books, laws, &bottle.slug, &Event::News { run, news }, clock::now())?;
+    }
+    Ok(())
+}
+
+/// A happening as news for the core and as a line for people.
+fn translate(what: &Happening) -> (News, Option<String>) {
+    match what {
+        Happening::RunStarted {} => (News::Alive {}, Some("agent started".to_owned())),
+        Happening::CheckIn { reads, unlisted } => {
+            let rest = if *unlisted > 0 {
+                format!(", {unlisted} operations not listed")
+            } else {
+                String::new()
+            };
+            (News::Alive {}, Some(format!("read the forge {reads} times{rest}")))
+        }
+        Happening::Operation { operation: Operation { sentence, .. } } => {
+            (News::Alive {}, Some(sentence.clone()))
+        }
+        Happening::PrOpened { number } => (News::PrOpened { number: *number }, None),
+        Happening::Done { status, summary } => {
+            let word = serde_json::to_string(status).unwrap_or_default().replace('"', "");
+            let sentence = format!("agent says {word}: {summary}");
+            (News::Done { status: *status, summary: summary.clone() }, Some(sentence))
+        }
+        Happening::Exited { code, output_tail } => {
+            let last = output_tail.trim_end().rsplit('\n').next().unwrap_or_default();
+            let end =
+                if *code == 0 || last.is_empty() { String::new() } else { format!(": {last}") };
+            (News::Exited { code: *code }, Some(format!("agent exited with {code}{end}")))
+        }
+    }
+}

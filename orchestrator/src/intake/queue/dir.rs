@@ -1,0 +1,158 @@
+//! One queue directory, read as if an attacker had filled it.
+//!
+//! Directories are opened once without following links; files are opened relative to them, without
+//! following links and without waiting (a FIFO would), checked on the open descriptor, and read up
+//! to a limit. A name that is not one of ours is never used for anything but moving it away.
+
+use std::{
+    ffi::{CStr, CString},
+    fs::File,
+    io::{self, Read as _},
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    path::Path,
+};
+
+use nix::{
+    dir::Dir,
+    fcntl::{OFlag, open, openat, renameat},
+    sys::stat::Mode,
+    unistd::{UnlinkatFlags, unlinkat},
+};
+use protocol::{
+    event::{QueueEvent, VERSION},
+    ids::{EventId, Nonce},
+    limits,
+};
+
+/// A file that was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    name: CString,
+    /// Its event, or why it cannot be used.
+    pub content: Result<QueueEvent, &'static str>,
+}
+
+impl Found {
+    /// The name, safe to print.
+    pub(super) fn shown(&self) -> String {
+        self.name.to_string_lossy().escape_default().to_string()
+    }
+}
+
+/// Reads the oldest files of `<queue>/new`: those under another nonce than the current one first,
+/// then by sequence. `owner` is the only user whose files count.
+pub(super) fn read(queue: &Path, owner: u32, current: Option<&Nonce>) -> io::Result<Vec<Found>> {
+    let new = directory(queue, c"new")?;
+    let mut names = names(&new)?;
+    let is_current = |name: &CString| {
+        current.is_some_and(|nonce| name.to_bytes().starts_with(nonce.as_str().as_bytes()))
+    };
+    names.sort_by_key(|name| (is_current(name), name.clone()));
+    names.truncate(limits::QUEUE_FILES_PER_SCAN);
+    Ok(names
+        .into_iter()
+        .map(|name| {
+            let content = event(&new, &name, owner);
+            Found { name, content }
+        })
+        .collect())
+}
+
+/// Unlinks what was used and moves the rest to `bad/`.
+pub(super) fn clear(queue: &Path, found: &[Found]) -> io::Result<()> {
+    let new = directory(queue, c"new")?;
+    for file in found {
+        if file.content.is_ok() {
+            gone(unlinkat(&new, file.name.as_c_str(), UnlinkatFlags::NoRemoveDir))?;
+        } else {
+            put_away(queue, &new, &file.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves a file to `bad/`; where that is not possible, removes it.
+fn put_away(queue: &Path, new: &OwnedFd, name: &CStr) -> io::Result<()> {
+    let moved = directory(queue, c"bad").and_then(|bad| Ok(renameat(new, name, &bad, name)?));
+    if moved.is_ok() {
+        return Ok(());
+    }
+    let file = gone(unlinkat(new, name, UnlinkatFlags::NoRemoveDir));
+    file.or_else(|_| gone(unlinkat(new, name, UnlinkatFlags::RemoveDir)))
+}
+
+fn gone(result: nix::Result<()>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(nix::Error::ENOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn directory(queue: &Path, part: &CStr) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let queue = open(queue, flags, Mode::empty())?;
+    Ok(openat(&queue, part, flags, Mode::empty())?)
+}
+
+fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
+    // `Dir` takes the descriptor for itself and moves its position.
+    let own =
+        openat(dir, c".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in Dir::from_fd(own)?.iter() {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn event(dir: &OwnedFd, name: &CStr, owner: u32) -> Result<QueueEvent, &'static str> {
+    let id = name.to_str().ok().and_then(|name| name.strip_suffix(".json"));
+    let id: EventId = id.and_then(|id| id.parse().ok()).ok_or("its name is not an event's")?;
+    let bytes = content(dir, name, owner)?;
+    // Looked at before the whole, so that a newer writer is told apart from a broken one.
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(|_| "it is not an event")?;
+    if version != VERSION {
+        return Err("it has a version that is not known here");
+    }
+    let event: QueueEvent = serde_json::from_slice(&bytes).map_err(|_| "it is not an event")?;
+    if event.id != id {
+        return Err("its name is another event's");
+    }
+    Ok(event)
+}
+
+/// The bytes of a plain file that its owner wrote and nobody else links to.
+fn content(dir: &OwnedFd, name: &CStr, owner: u32) -> Result<Vec<u8>, &'static str> {
+    let flags = OFlag::O_RDONLY
+        | OFlag::O_NOFOLLOW
+        | OFlag::O_NONBLOCK
+        | OFlag::O_CLOEXEC
+        | OFlag::O_NOCTTY;
+    let file =
+        File::from(openat(dir, name, flags, Mode::empty()).map_err(|_| "it cannot be opened")?);
+    let data = file.metadata().map_err(|_| "it cannot be examined")?;
+    if !data.is_file() {
+        return Err("it is not a plain file");
+    }
+    if data.nlink() != 1 {
+        return Err("it has another name elsewhere");
+    }
+    if data.uid() != owner {
+        return Err("it belongs to somebody else");
+    }
+    let limit = limits::QUEUE_FILE_MAX_BYTES as u64;
+    if data.len() > limit {
+        return Err("it is too large");
+    }
+    let mut bytes = Vec::new();
+    // It may grow while it is read: what is over the limit is not read.
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|_| "it cannot be read")?;
+    if bytes.len() as u64 > limit { Err("it is too large") } else { Ok(bytes) }
+}

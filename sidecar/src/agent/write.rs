@@ -1,0 +1,223 @@
+//! Writing: within the grant, within the budget, and never without a record.
+
+use std::{sync::Arc, time::Duration};
+
+use forge::{ForgeError, ScopedForge};
+use protocol::{
+    agent::Written,
+    error::{ErrorCode, RpcError},
+    event::{Operation, OperationOutcome},
+    ids::{IssueNumber, Login},
+    item::Comment,
+    limits::COMMENT_MAX_BYTES,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    failure, marker,
+    oplog::{self, Act},
+    phase::Sidecar,
+    queue::Place,
+    session::Work,
+};
+
+/// Posts a comment. One whose fate is unknown is looked for before it is posted again.
+pub(super) async fn post_comment(
+    sidecar: &Sidecar,
+    number: IssueNumber,
+    body: &str,
+) -> Result<Comment, RpcError> {
+    let work = sidecar.enter()?;
+    check_text(body, "a comment")?;
+    if body.trim().is_empty() {
+        return Err(RpcError::new(ErrorCode::Invalid, "a comment must not be empty"));
+    }
+    let mark = next_mark(sidecar, &work);
+    let act = Act::post_comment(number);
+    let post = Post::new(sidecar, &work, number, marker::append(body, &mark), mark);
+    let send = |forge: Arc<ScopedForge>| async move { post.once(&forge).await };
+    let done = |_: &Comment| oplog::posted_comment(number);
+    let mut comment = write(sidecar, &work, act, send, done).await?;
+    comment.body = marker::strip(&comment.body);
+    Ok(comment)
+}
+
+/// Replaces a description; repeating that does no harm.
+pub(super) async fn update_description(
+    sidecar: &Sidecar,
+    number: IssueNumber,
+    body: &str,
+) -> Result<Written, RpcError> {
+    let work = sidecar.enter()?;
+    check_text(body, "a description")?;
+    let body = marker::strip(body);
+    let again = sidecar.settings.look_again_after;
+    let send = |forge: Arc<ScopedForge>| async move {
+        match forge.update_description(number, &body).await {
+            Err(ForgeError::Server { .. }) => {
+                sleep(again).await;
+                forge.update_description(number, &body).await
+            }
+            settled => settled,
+        }
+    };
+    let done = |(): &()| oplog::updated_description(number);
+    write(sidecar, &work, Act::update_description(number), send, done).await?;
+    Ok(Written { number })
+}
+
+/// Does one write: place in the queue, budget, forge, record; in this order.
+///
+/// # Errors
+/// Why it was not done, recorded as well, except when the record's place is what was missing.
+pub(super) async fn write<T, F>(
+    sidecar: &Sidecar,
+    work: &Work,
+    act: Act,
+    send: impl FnOnce(Arc<ScopedForge>) -> F,
+    done: impl FnOnce(&T) -> Operation,
+) -> Result<T, RpcError>
+where
+    F: Future<Output = Result<T, ForgeError>>,
+{
+    let place = sidecar.log.reserve().await?;
+    take_budget(sidecar, work, &act).await?;
+    match work.until_cut(send(work.session().forge())).await {
+        Ok(Ok(made)) => {
+            sidecar.with_memory(|memory| memory.counts.writes += 1);
+            sidecar.log.record(sidecar.stamp(work.session()), done(&made), Some(place)).await;
+            Ok(made)
+        }
+        Ok(Err(error)) => Err(not_done(sidecar, work, &act, &error, Some(place)).await),
+        Err(cut) => {
+            let entry = act.failed(&cut.to_string());
+            sidecar.log.record(sidecar.stamp(work.session()), entry, Some(place)).await;
+            Err(RpcError::new(ErrorCode::NotReady, cut.to_string()))
+        }
+    }
+}
+
+/// Takes one write of the budget.
+///
+/// # Errors
+/// [`ErrorCode::LimitReached`] with the time to wait; recorded.
+pub(crate) async fn take_budget(sidecar: &Sidecar, work: &Work, act: &Act) -> Result<(), RpcError> {
+    let taken = sidecar.with_memory(|memory| memory.budget.take(Instant::now()));
+    let Err(used_up) = taken else { return Ok(()) };
+    sidecar.with_memory(|memory| memory.counts.refusals += 1);
+    let entry = act.refused(&used_up.to_string());
+    sidecar.log.record(sidecar.stamp(work.session()), entry, None).await;
+    let mut error = RpcError::new(ErrorCode::LimitReached, used_up.to_string());
+    error.data.retry_after_s = Some(used_up.retry_after.as_secs());
+    Err(error)
+}
+
+/// Records what the forge, or its scope, did not do, and says it to the agent.
+pub(super) async fn not_done(
+    sidecar: &Sidecar,
+    work: &Work,
+    act: &Act,
+    error: &ForgeError,
+    place: Option<Place>,
+) -> RpcError {
+    let entry = match error {
+        ForgeError::OutOfScope { number, writable } => act.out_of_scope(*number, writable),
+        other => act.failed(&other.to_string()),
+    };
+    if failure::outcome(error) == OperationOutcome::Refused {
+        sidecar.with_memory(|memory| {
+            memory.counts.refusals += 1;
+            memory.budget.give_back();
+        });
+    }
+    sidecar.log.record(sidecar.stamp(work.session()), entry, place).await;
+    failure::to_rpc(error)
+}
+
+/// Size and characters of a text that goes to the forge.
+pub(super) fn check_text(text: &str, what: &str) -> Result<(), RpcError> {
+    let invalid = |why: String| Err(RpcError::new(ErrorCode::Invalid, why));
+    if text.len() > COMMENT_MAX_BYTES {
+        return invalid(format!(
+            "{what} has at most {COMMENT_MAX_BYTES} bytes, this one has {}",
+            text.len()
+        ));
+    }
+    if text.contains('\0') {
+        return invalid(format!("{what} must not contain a NUL character"));
+    }
+    Ok(())
+}
+
+/// The mark of the next comment.
+fn next_mark(sidecar: &Sidecar, work: &Work) -> String {
+    let number = sidecar.with_memory(|memory| {
+        memory.comments += 1;
+        memory.comments
+    });
+    let session = work.session();
+    let runs = sidecar.runs.borrow();
+    marker::of_comment(&session.grant.slug, runs.current(), &session.nonce, number)
+}
+
+/// A comment that is to stand on the forge once.
+pub(super) struct Post {
+    number: IssueNumber,
+    text: String,
+    mark: String,
+    author: Login,
+    look_again_after: Duration,
+}
+
+impl Post {
+    /// A text that ends with `mark`.
+    pub(super) fn new(
+        sidecar: &Sidecar,
+        work: &Work,
+        number: IssueNumber,
+        text: String,
+        mark: String,
+    ) -> Self {
+        let author = work.session().grant.identity.login.clone();
+        Self { number, text, mark, author, look_again_after: sidecar.settings.look_again_after }
+    }
+
+    /// Posts it; after an answer that says nothing about whether it was done (CASES 62), looks for
+    /// it, and posts it once more if it is not there.
+    pub(super) async fn once(&self, forge: &ScopedForge) -> Result<Comment, ForgeError> {
+        let unknown = match forge.post_comment(self.number, &self.text).await {
+            Err(error @ (ForgeError::Server { .. } | ForgeError::BadAnswer { .. })) => error,
+            settled => return settled,
+        };
+        match self.look(forge).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            Err(_) => return Err(unknown),
+        }
+        let unknown = match forge.post_comment(self.number, &self.text).await {
+            Err(error @ (ForgeError::Server { .. } | ForgeError::BadAnswer { .. })) => error,
+            settled => return settled,
+        };
+        self.look(forge).await.ok().flatten().ok_or(unknown)
+    }
+
+    /// The own comment with this mark; anybody may have quoted it.
+    pub(super) async fn find(&self, forge: &ScopedForge) -> Result<Option<Comment>, ForgeError> {
+        let comments = forge.read_comments(self.number).await?;
+        let ours = |comment: &Comment| {
+            comment.author.as_str().eq_ignore_ascii_case(self.author.as_str())
+                && comment.body.trim_end().ends_with(&self.mark)
+        };
+        Ok(comments.into_iter().rev().find(ours))
+    }
+
+    async fn look(&self, forge: &ScopedForge) -> Result<Option<Comment>, ForgeError> {
+        sleep(self.look_again_after).await;
+        self.find(forge).await
+    }
+
+    /// The text that is posted.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}

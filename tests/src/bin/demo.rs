@@ -1,0 +1,144 @@
+//! `make demo`: one issue from label to merge on a real Docker engine, told as it happens.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::Parser as _;
+use e2e::rig::{BOT, Fault, REPO, Rig, Setup, wait_until};
+
+/// Plays one issue for real: forge, daemon, agent in a bottle, review, merge.
+#[derive(Debug, clap::Parser)]
+struct Arguments {
+    /// Leave everything running at the end and say how to look around.
+    #[arg(long)]
+    keep: bool,
+    /// Which agent; there is "command", a shell script.
+    #[arg(long, default_value = "command", value_parser = ["command"])]
+    agent: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let played =
+        runtime.map_err(Fault::from).and_then(|runtime| runtime.block_on(play(arguments.keep)));
+    match played {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do if nobody reads it.
+            drop(writeln!(io::stderr().lock(), "demo: failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints each step with the seconds since the start.
+struct Story {
+    start: Instant,
+}
+
+impl Story {
+    fn say(&self, text: &str) -> Result<(), Fault> {
+        let seconds = self.start.elapsed().as_secs_f32();
+        let mut lines = text.lines();
+        let mut out = io::stdout().lock();
+        writeln!(out, "{seconds:6.2}s  {}", lines.next().unwrap_or_default())?;
+        for line in lines {
+            writeln!(out, "         {line}")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// The op log's lines after the first `seen`, and how many there are now.
+    async fn op_log(&self, rig: &Rig, slug: &str, seen: usize) -> Result<usize, Fault> {
+        let log = rig.op_log(slug).await?;
+        let lines: Vec<&str> = log.lines().collect();
+        for line in lines.iter().skip(seen) {
+            let sentence = line.split_once("  ").map_or(*line, |(_, sentence)| sentence);
+            self.say(&format!("    {sentence}"))?;
+        }
+        Ok(lines.len())
+    }
+}
+
+async fn play(keep: bool) -> Result<(), Fault> {
+    let story = Story { start: clock() };
+    let rig = Rig::start(&Setup::default()).await?;
+    story.say(&format!("forge at {}, daemon ready", rig.forge.base_url()))?;
+    rig.forge.create_issue("alice", REPO, &titled("Something else")).await.map_err(refused)?;
+    let issue = rig.ask_for_work("Add a greeting", "Please add `hello.txt` saying hello.").await?;
+    story.say(&format!("alice labelled issue #{issue} and assigned it to {BOT}"))?;
+
+    let slug = rig.wait_for("running").await?;
+    story.say(&format!("bottle {slug} runs:\n{}", rig.try_command(&["status"]).await?))?;
+    rig.wait_for("frozen").await?;
+    let seen = story.op_log(&rig, &slug, 0).await?;
+    story.say(&format!(
+        "the agent is done, the bottle is frozen:\n{}",
+        rig.try_command(&["status"]).await?
+    ))?;
+
+    let pull = pull_request(&rig).await?;
+    rig.forge
+        .comment("bob", REPO, pull, "Could it greet the whole world?")
+        .await
+        .map_err(refused)?;
+    story.say(&format!("bob commented on pull request #{pull}"))?;
+    rig.wait_for_detail("frozen", "friendlier").await?;
+    story.op_log(&rig, &slug, seen).await?;
+    let branch = format!("bot-bottle/{issue}/{slug}");
+    let file = rig.forge.file_at(REPO, &branch, "hello.txt").await.unwrap_or_default();
+    story.say(&format!("hello.txt on {branch} now says: {}", file.trim()))?;
+    expect(file.trim() == "hello world", "the branch was not amended")?;
+    let refusals =
+        rig.op_log(&slug).await?.lines().filter(|line| line.contains("refused:")).count();
+    expect(refusals == 2, "the agent's two trespasses were not both refused")?;
+
+    if keep {
+        let base = rig.forge.base_url().to_owned();
+        let dir = rig.keep();
+        story.say(&format!(
+            "left running. Look around:\n  orchestrate --config {0}/config.toml status\n  \
+             orchestrate --config {0}/config.toml logs {slug}\n  docker ps --filter label=bot-bottle.slug={slug}\n\
+             forge: {base} (it ends with this program; press Ctrl-C to end it)",
+            dir.display()
+        ))?;
+        tokio::signal::ctrl_c().await?;
+        return Ok(());
+    }
+    rig.forge.merge("alice", REPO, pull).await.map_err(refused)?;
+    story.say(&format!("alice merged pull request #{pull}"))?;
+    rig.wait_for_detail("destroyed", "pull request merged").await?;
+    wait_until("its containers are gone", async || rig.docker.state(&slug).await.is_none()).await?;
+    story.say(&format!("the bottle is destroyed:\n{}", rig.try_command(&["status"]).await?))?;
+    rig.finish().await?;
+    story.say("everything that was started is gone")?;
+    writeln!(io::stdout().lock(), "demo: ok")?;
+    Ok(())
+}
+
+fn titled(title: &str) -> e2e::forge_double::NewIssue {
+    e2e::forge_double::NewIssue { title: title.to_owned(), ..Default::default() }
+}
+
+async fn pull_request(rig: &Rig) -> Result<u64, Fault> {
+    let bottles = rig.bottles().await?;
+    let number = bottles.first().and_then(|bottle| bottle["pr_number"].as_u64());
+    number.ok_or_else(|| "the agent opened no pull request".into())
+}
+
+fn expect(holds: bool, otherwise: &str) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
+
+fn refused(refusal: e2e::forge_double::Refusal) -> Fault {
+    format!("the forge refused: {refusal:?}").into()
+}
+
+#[expect(clippy::disallowed_methods, reason = "real time is what the demo shows")]
+fn clock() -> Instant {
+    Instant::now()
+}
