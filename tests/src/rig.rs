@@ -205,7 +205,7 @@ impl Rig {
     /// When the daemon does not answer.
     pub async fn bottles(&self) -> Result<Vec<Value>, Fault> {
         let status: Value = serde_json::from_str(&self.try_command(&["status", "--json"]).await?)?;
-        Ok(status["bottles"].as_array().cloned().unwrap_or_default())
+        Ok(status.get("bottles").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
     /// Waits until the newest bottle has this status, and gives its slug.
@@ -222,8 +222,11 @@ impl Rig {
     /// As [`Rig::wait_for`].
     pub async fn wait_for_detail(&self, status: &str, words: &str) -> Result<String, Fault> {
         let matches = |bottle: &Value| {
-            bottle["status"] == status
-                && bottle["detail"].as_str().is_some_and(|detail| detail.contains(words))
+            bottle.get("status").is_some_and(|word| word == status)
+                && bottle
+                    .get("detail")
+                    .and_then(Value::as_str)
+                    .is_some_and(|detail| detail.contains(words))
         };
         let newest =
             async || self.bottles().await.ok().and_then(|bottles| bottles.first().cloned());
@@ -233,7 +236,7 @@ impl Rig {
         if let Err(error) = reached.await {
             return Err(format!("{error}; it is {:?}\n{}", newest().await, self.log()).into());
         }
-        let slug = newest().await.and_then(|bottle| Some(bottle["slug"].as_str()?.to_owned()));
+        let slug = newest().await.and_then(|bottle| Some(bottle.get("slug")?.as_str()?.to_owned()));
         slug.ok_or_else(|| "it has gone meanwhile".into())
     }
 

@@ -2,6 +2,9 @@
 //! its faults.
 
 #[cfg(test)]
+#[path = "forge_double/deliveries.rs"]
+mod deliveries;
+#[cfg(test)]
 #[path = "forge_double/faults.rs"]
 mod faults;
 #[cfg(test)]

@@ -128,6 +128,8 @@ pub enum State {
         ending: Ending,
         /// Attempts so far and when the next is due.
         attempts: Attempts,
+        /// An operator wants it asleep: goes over into the frozen state's.
+        held: bool,
     },
     /// Sleeps with all its state.
     Frozen {

@@ -140,7 +140,7 @@ pub enum Why {
     #[error("no label asks for an agent")]
     NoLabel,
     /// More than one agent is asked for.
-    #[error("labels ask for more than one agent: {0}")]
+    #[error("labels ask for more than one agent: {0:?}")]
     TwoAgents(String),
     /// A label names something that is not configured.
     #[error("there is no agent {0:?}")]
@@ -175,6 +175,9 @@ pub fn decide(rules: &Rules, sight: &Sight, bottle: Option<&Bottle>) -> Verdict 
 fn decide_live(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Verdict {
     if let Some(reason) = unwanted(rules, sight, bottle) {
         return Verdict::Tell(Event::Cancel { reason });
+    }
+    if !rules.repos.contains(&bottle.home.repo) {
+        return Verdict::Nothing(Why::RepoNotServed);
     }
     let new: Vec<&Remark> = sight
         .remarks
@@ -229,16 +232,11 @@ fn decide_ended(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Verdict {
     match wanted(rules, sight) {
         Ok(_) if !released => Verdict::Nothing(Why::Spent(reason.sentence())),
         Ok(launch) => Verdict::Launch(Box::new(launch)),
-        // These say nothing about what the issue asks for: taken back, they must not bring all
-        // ended bottles to life.
-        Err(
-            why @ (Why::KillSwitch
-            | Why::RepoNotServed
-            | Why::Archived
-            | Why::BadBase
-            | Why::NotOurs),
-        ) => Verdict::Nothing(why),
-        Err(_) if !released => Verdict::Tell(Event::Released {}),
+        // Only people's own doing releases it: a change of our configuration that is taken back
+        // must not bring all ended bottles to life.
+        Err(Why::Gone | Why::Closed | Why::NoLabel | Why::NoMember) if !released => {
+            Verdict::Tell(Event::Released {})
+        }
         Err(why) => Verdict::Nothing(why),
     }
 }

@@ -119,10 +119,10 @@ fn broken(bottle: &Bottle, pair: &Pair) -> Option<String> {
     match &pair.grant {
         SidecarGrant::Unknown => None,
         SidecarGrant::None => Some("the sidecar was restarted and has lost its grant".to_owned()),
-        SidecarGrant::Nonce(nonce) if bottle.nonce.as_ref() != Some(nonce) => {
-            Some("the sidecar was configured by somebody else".to_owned())
+        SidecarGrant::Nonce(nonce) => {
+            let other = bottle.nonce.as_ref().is_some_and(|known| known != nonce);
+            other.then(|| "the sidecar was configured by somebody else".to_owned())
         }
-        SidecarGrant::Nonce(_) => None,
     }
 }
 

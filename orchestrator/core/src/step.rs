@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use jiff::Timestamp;
 
 use crate::{
-    bottle::{Attempts, Bottle, Ending, Prompt, Reason, Said, State, Tier, Waking},
+    bottle::{Attempts, Bottle, Ending, Origin, Prompt, Reason, Said, State, Tier, Waking},
     event::{Effect, Event, News},
     timing::Timing,
 };
@@ -20,7 +20,8 @@ use crate::{
 pub struct Step {
     /// The bottle afterwards.
     pub next: Bottle,
-    /// What is to be done outside; replaces what was still to be done before.
+    /// What is to be done outside, at most one; it replaces what was still to be done before.
+    /// Empty leaves that as it is: a bottle that is told something while it starts still starts.
     pub effects: Vec<Effect>,
     /// Why nothing changed, when nothing did.
     pub ignored: Option<&'static str>,
@@ -52,7 +53,9 @@ pub fn step(
         State::Starting(waking) => at.waking(waking, State::Starting),
         State::Rehydrating(waking) => at.waking(waking, State::Rehydrating),
         State::Running { .. } => at.running(),
-        State::Freezing { tier, ending, attempts } => at.freezing(*tier, ending, *attempts),
+        State::Freezing { tier, ending, attempts, held } => {
+            at.freezing(*tier, ending, *attempts, *held)
+        }
         State::Frozen { tier, since, .. } => at.frozen(*tier, *since),
         State::Failed { retry, .. } => at.failed(*retry),
         State::Destroyed { cleaning, .. } => at.destroyed(*cleaning),
@@ -163,11 +166,19 @@ impl At<'_> {
                 let next = Bottle { nonce: Some(nonce.clone()), ..self.bottle.clone() };
                 Ok(changed(next, vec![]))
             }
+            // The answer was lost, the run was not; neither is the sidecar's nonce known then.
+            Event::AwakenFailed { run: about, .. } if *about == run => {
+                let next = Bottle { nonce: None, ..self.bottle.clone() };
+                Ok(changed(next, vec![]))
+            }
             Event::Awoken { .. } | Event::AwakenFailed { .. } => {
                 Ok(self.ignore("the run has begun already"))
             }
             Event::Wake { .. } => Ok(self.remember()),
-            Event::Freeze { .. } => Ok(self.fall_asleep(Tier::Cold, Ending::Halted {})),
+            Event::Freeze { .. } => {
+                let ending = done.as_ref().map_or(Ending::Halted {}, reported);
+                Ok(with_hold(self.fall_asleep(Tier::Cold, ending), true))
+            }
             Event::Died { detail } | Event::Drifted { detail } => {
                 let died = || Ending::Died { detail: detail.clone() };
                 Ok(self.fall_asleep(Tier::Cold, done.as_ref().map_or_else(died, reported)))
@@ -214,11 +225,17 @@ impl At<'_> {
         }
     }
 
-    fn freezing(self, tier: Tier, ending: &Ending, attempts: Attempts) -> Result<Step, Impossible> {
-        let stay = |tier, attempts| State::Freezing { tier, ending: ending.clone(), attempts };
+    fn freezing(
+        self,
+        tier: Tier,
+        ending: &Ending,
+        attempts: Attempts,
+        held: bool,
+    ) -> Result<Step, Impossible> {
+        let stay =
+            |tier, attempts| State::Freezing { tier, ending: ending.clone(), attempts, held };
         match self.event {
             Event::Asleep { tier: reached } if *reached >= tier => {
-                let held = matches!(ending, Ending::Halted {});
                 let state =
                     State::Frozen { tier: *reached, since: self.now, ending: ending.clone(), held };
                 Ok(changed(self.with_state(state), vec![]))
@@ -237,8 +254,20 @@ impl At<'_> {
                 let state = stay(tier, underway(attempts));
                 Ok(changed(self.with_state(state), vec![Effect::Sleep { tier }]))
             }
+            Event::Freeze { tier: wanted } if *wanted > tier => {
+                let state = stay(*wanted, Attempts::FIRST);
+                let step = changed(self.with_state(state), vec![Effect::Sleep { tier: *wanted }]);
+                Ok(with_hold(step, true))
+            }
+            Event::Freeze { .. } if !held => {
+                Ok(with_hold(changed(self.bottle.clone(), vec![]), true))
+            }
             Event::News { news, .. } => Ok(self.late_news(news)),
-            Event::Wake { .. } => Ok(self.remember()),
+            Event::Wake { .. } => {
+                let told = self.remember();
+                let held = held && !self.spoken(told.ignored);
+                Ok(with_hold(told, held))
+            }
             Event::Cancel { reason } => Ok(self.destroy(*reason)),
             Event::Asleep { .. } => Ok(self.ignore("it is to sleep deeper")),
             Event::Freeze { .. } => Ok(self.ignore("it is being put to sleep already")),
@@ -268,9 +297,9 @@ impl At<'_> {
                 }
                 Ok(told)
             }
-            Event::Freeze { tier: wanted } if *wanted > tier => Ok(held(self.cool())),
+            Event::Freeze { tier: wanted } if *wanted > tier => Ok(with_hold(self.cool(), true)),
             Event::Freeze { .. } if self.bottle.wants_slot_since().is_some() => {
-                Ok(held(changed(self.bottle.clone(), vec![])))
+                Ok(with_hold(changed(self.bottle.clone(), vec![]), true))
             }
             Event::Tick {} if self.is_due(self.timing.deadline(self.bottle)) => Ok(self.cool()),
             Event::Died { .. } if tier < Tier::Cold => Ok(self.cool()),
@@ -402,7 +431,7 @@ impl At<'_> {
     }
 
     fn fall_asleep(self, tier: Tier, ending: Ending) -> Step {
-        let state = State::Freezing { tier, ending, attempts: Attempts::FIRST };
+        let state = State::Freezing { tier, ending, attempts: Attempts::FIRST, held: false };
         changed(self.with_state(state), vec![Effect::Sleep { tier }])
     }
 
@@ -423,8 +452,9 @@ impl At<'_> {
 
     fn destroy(self, reason: Reason) -> Step {
         let cleaning = Some(Attempts::FIRST);
-        let state =
-            State::Destroyed { reason, at: self.now, cleaning, released: reason.releases() };
+        // An operator's bottle says nothing about what its issue asks for.
+        let released = reason.releases() || self.bottle.home.origin == Origin::Operator;
+        let state = State::Destroyed { reason, at: self.now, cleaning, released };
         let next = Bottle { waiting: vec![], nonce: None, ..self.with_state(state) };
         changed(next, vec![Effect::Remove {}])
     }
@@ -475,8 +505,6 @@ impl At<'_> {
     fn awaits_word(self) -> bool {
         let Event::News { run, .. } = self.event else { return false };
         match &self.bottle.state {
-            // Halted is what will hold it asleep, so no word may take its place yet.
-            State::Freezing { ending: Ending::Halted {}, .. } => false,
             State::Freezing { ending, .. } | State::Frozen { ending, .. } => {
                 run.get() == self.bottle.runs && !matches!(ending, Ending::Reported { .. })
             }
@@ -494,10 +522,10 @@ fn changed(next: Bottle, effects: Vec<Effect>) -> Step {
     Step { next, effects, ignored: None }
 }
 
-/// What waits now does not wake it.
-fn held(mut step: Step) -> Step {
-    if let State::Frozen { held, .. } = &mut step.next.state {
-        *held = true;
+/// Whether what waits now is kept from waking it.
+fn with_hold(mut step: Step, hold: bool) -> Step {
+    if let State::Freezing { held, .. } | State::Frozen { held, .. } = &mut step.next.state {
+        *held = hold;
     }
     step
 }

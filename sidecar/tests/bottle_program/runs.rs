@@ -220,9 +220,9 @@ async fn git_is_set_up_once_and_then_belongs_to_the_agent() {
     fake.offer(
         1,
         &format!(
-            "git config --get-urlmatch http.proxy http://127.0.0.1:1/ && echo proxy
-             git ls-remote {url} 2>&1 | head -1
-             git ls-remote {url}.git 2>&1 | head -1
+            "git config --get-urlmatch http.proxy $HTTP_PROXY/git/ && echo no proxy
+             git ls-remote {url}
+             git ls-remote {url}.git
              git config --global user.name Changed"
         ),
     );
@@ -230,6 +230,7 @@ async fn git_is_set_up_once_and_then_belongs_to_the_agent() {
     // The forwarder carries it to the sidecar, and this one has no git.
     let forwarded = "/git/alice/widget.git/'";
     assert_eq!(said.matches(forwarded).count(), 2, "{said}");
+    assert!(said.starts_with("\nno proxy\n"), "{said}");
     fake.offer(2, "git config user.name; git config user.email");
     let said = fake.exit_of(2).await.output_tail;
     assert_eq!(said, "Changed\nbot@example.org\n");

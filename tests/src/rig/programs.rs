@@ -49,7 +49,6 @@ impl Programs {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one variable of the tests")]
 fn bin_dir() -> Option<PathBuf> {
     std::env::var_os("BOT_BOTTLE_TEST_BIN_DIR").map(PathBuf::from)
 }

@@ -1,15 +1,9 @@
-//! Webhooks: payloads, headers, signatures and order as recorded; faults of delivery.
+//! Webhooks: payloads, headers, signatures and order as recorded.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use axum::http::HeaderMap;
-use e2e::forge_double::{
-    DeliveryFault, DeliveryFaultKind, HookTarget, NewIssue, NewLineComment, ReviewState, sha1_hex,
-    sha256_hex,
-};
+use e2e::forge_double::{HookTarget, NewIssue, NewLineComment, ReviewState, sha1_hex, sha256_hex};
 use serde_json::Value;
 
 use super::{
@@ -264,101 +258,44 @@ async fn a_pull_request_lives_from_commit_to_merge() {
     assert_eq!(forge.log(REPO, "main").await[0].parents.len(), 2);
 }
 
-/// Opens `count` issues and gives the numbers in the webhooks that arrived.
-async fn numbers_after(team: &Team, receiver: &Receiver, count: usize) -> Vec<u64> {
-    for number in 0..count {
-        let new = NewIssue { title: format!("Issue {number}"), ..NewIssue::default() };
-        team.forge.create_issue("alice", REPO, &new).await.unwrap();
+#[tokio::test]
+async fn each_subscription_brings_its_own_events_only() {
+    let team = Team::start().await;
+    let forge = &team.forge;
+    let label = forge.create_label("alice", REPO, "ready").await.unwrap();
+    let rows: [(&str, &[&str]); 8] = [
+        ("issue_label", &["issues/label_updated", "issues/label_updated"]),
+        ("issue_assign", &["issues/assigned"]),
+        ("issue_comment", &["issue_comment/created"]),
+        ("push", &["push/-"]),
+        ("create", &["create/-"]),
+        ("pull_request_comment", &["issue_comment/created"]),
+        ("pull_request_review_rejected", &["pull_request_rejected/reviewed"]),
+        ("delete", &["delete/-"]),
+    ];
+    let mut receivers = Vec::new();
+    for (subscription, expected) in rows {
+        let receiver = Receiver::start().await;
+        let (url, secret) = (receiver.url.clone(), SECRET.to_owned());
+        let target = HookTarget { url, secret, events: vec![subscription.to_owned()] };
+        forge.create_hook("alice", REPO, target).await.unwrap();
+        receivers.push((subscription, receiver, expected));
     }
-    receiver.after(&team.forge).await;
-    receiver.take().iter().map(|hooked| hooked.json()["number"].as_u64().unwrap()).collect()
-}
-
-#[tokio::test]
-async fn deliveries_can_be_repeated_lost_reordered_and_held() {
-    let team = Team::start().await;
-    let receiver = team.listen().await;
-    let plan = |count, kind| team.forge.delivery_fault(DeliveryFault::next(count, kind));
-
-    plan(1, DeliveryFaultKind::Repeat(3));
-    assert_eq!(numbers_after(&team, &receiver, 2).await, [1, 1, 1, 2]);
-    let ids: BTreeSet<String> = team.forge.deliveries().into_iter().map(|sent| sent.id).collect();
-    assert_eq!(ids.len(), 2, "a repeat has the id of the first");
-
-    plan(2, DeliveryFaultKind::Lose);
-    assert_eq!(numbers_after(&team, &receiver, 3).await, [5]);
-
-    plan(3, DeliveryFaultKind::Reorder);
-    assert_eq!(numbers_after(&team, &receiver, 4).await, [8, 7, 6, 9]);
-
-    plan(2, DeliveryFaultKind::Hold);
-    assert_eq!(numbers_after(&team, &receiver, 3).await, [12]);
-    team.forge.release_held();
-    assert_eq!(numbers_after(&team, &receiver, 0).await, [11, 10]);
-}
-
-#[tokio::test]
-async fn deliveries_can_be_delayed_forged_and_sent_again() {
-    let team = Team::start().await;
-    let receiver = team.listen().await;
-    let delay = DeliveryFaultKind::Delay(Duration::from_millis(300));
-    team.forge.delivery_fault(DeliveryFault::next(1, delay).of_event("issues"));
-    let begin = tokio::time::Instant::now();
-    assert_eq!(numbers_after(&team, &receiver, 1).await, [1]);
-    assert!(begin.elapsed() >= Duration::from_millis(300));
-
-    let forge_next = DeliveryFault::next(1, DeliveryFaultKind::Forge);
-    team.forge.delivery_fault(forge_next.after(1));
-    for title in ["genuine", "forged"] {
-        let new = NewIssue { title: title.to_owned(), ..NewIssue::default() };
-        team.forge.create_issue("alice", REPO, &new).await.unwrap();
+    let labels = Some(vec![label]);
+    let new = NewIssue { title: "One".to_owned(), labels, ..NewIssue::default() };
+    let issue = forge.create_issue("alice", REPO, &new).await.unwrap();
+    forge.unlabel("alice", REPO, issue, "ready").await.unwrap();
+    forge.assign("alice", REPO, issue, BOT).await.unwrap();
+    forge.comment("bob", REPO, issue, "on the issue").await.unwrap();
+    forge.commit_file(BOT, REPO, "topic", ("x.txt", "x\n")).await.unwrap();
+    let text = NewIssue { title: "Two".to_owned(), ..NewIssue::default() };
+    let pull = forge.create_pull(BOT, REPO, ("topic", "main"), text).await.unwrap();
+    forge.comment("bob", REPO, pull, "on the pull request").await.unwrap();
+    let verdict = (ReviewState::RequestChanges, "no");
+    forge.review("alice", REPO, pull, verdict, Vec::new()).await.unwrap();
+    forge.close("alice", REPO, pull).await.unwrap();
+    forge.delete_branch(BOT, REPO, "topic").await.unwrap();
+    for (subscription, receiver, expected) in receivers {
+        assert_eq!(receiver.after(forge).await, expected, "{subscription}");
     }
-    receiver.after(&team.forge).await;
-    let is_valid = |hooked: &Hooked| {
-        hooked.header("X-Gitea-Signature") == sha256_hex(SECRET, hooked.body.as_bytes())
-    };
-    assert_eq!(receiver.take().iter().map(is_valid).collect::<Vec<_>>(), [true, false]);
-
-    let last = team.forge.deliveries().pop().unwrap();
-    assert_eq!(last.status, Some(200));
-    assert!(team.forge.redeliver(&last.id));
-    receiver.after(&team.forge).await;
-    let again = receiver.take();
-    assert_eq!(again[0].header("X-Gitea-Delivery"), last.id);
-    assert!(is_valid(&again[0]), "sent again, with the right secret");
-}
-
-#[tokio::test]
-async fn a_failed_delivery_is_noted_and_not_retried() {
-    let team = Team::start().await;
-    // Nobody listens on port 1 of the loopback interface.
-    let target = HookTarget::everything("http://127.0.0.1:1/hook", SECRET);
-    team.forge.create_hook("alice", REPO, target).await.unwrap();
-    let new = NewIssue { title: "One".to_owned(), ..NewIssue::default() };
-    team.forge.create_issue("alice", REPO, &new).await.unwrap();
-    team.forge.deliveries_settled().await;
-    let deliveries = team.forge.deliveries();
-    assert_eq!(deliveries.len(), 1);
-    assert_eq!(deliveries[0].status, None);
-    assert!(deliveries[0].error.is_some());
-}
-
-#[tokio::test]
-async fn a_hook_gets_only_what_it_subscribed_to() {
-    let team = Team::start().await;
-    let receiver = Receiver::start().await;
-    let target = HookTarget {
-        url: receiver.url.clone(),
-        secret: String::new(),
-        events: vec!["issue_comment".to_owned()],
-    };
-    let hook = team.forge.create_hook("alice", REPO, target).await.unwrap();
-    let new = NewIssue { title: "One".to_owned(), ..NewIssue::default() };
-    let issue = team.forge.create_issue("alice", REPO, &new).await.unwrap();
-    team.forge.comment("bob", REPO, issue, "seen").await.unwrap();
-    team.forge.switch_hook("alice", REPO, hook, false).await.unwrap();
-    team.forge.comment("bob", REPO, issue, "unseen").await.unwrap();
-    assert_eq!(receiver.after(&team.forge).await, ["issue_comment/created"]);
-    // CASES 6: without a secret nothing is signed, yet the headers are there.
-    assert_eq!(receiver.all()[0].headers.get("X-Gitea-Signature").unwrap(), "");
 }

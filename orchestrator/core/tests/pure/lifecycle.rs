@@ -15,7 +15,6 @@ const HOT: Event = Event::Asleep { tier: Tier::Hot };
 const COLD: Event = Event::Asleep { tier: Tier::Cold };
 const SLEEP_HOT: Option<Effect> = Some(Effect::Sleep { tier: Tier::Hot });
 const SLEEP_COLD: Option<Effect> = Some(Effect::Sleep { tier: Tier::Cold });
-const FREEZE: Event = Event::Freeze { tier: Tier::Cold };
 
 #[test]
 fn an_issue_becomes_a_run_and_then_sleeps() {
@@ -309,52 +308,6 @@ fn a_pull_request_is_learned_late_and_once() {
     life.tell(opened(19)).tell(awoken(2)).tell(opened(20)).tell(opened(19));
     assert_eq!(life.bottle.pull_requests, [number(18), number(19), number(20)]);
     assert_eq!(life.shown(), "running: run 2");
-}
-
-#[test]
-fn an_operators_freeze_holds_until_something_new_is_said() {
-    let mut life = Life::running();
-    life.tell(comment(5)).tell(FREEZE);
-    assert_eq!(life.pending, SLEEP_COLD);
-    life.tell(COLD);
-    assert_eq!(life.shown(), "frozen: cold, incomplete: put to sleep by an operator");
-    assert_eq!(life.bottle.wants_slot_since(), None, "comment 5 was there before");
-    life.tell(Event::Wake { prompts: vec![], heard: vec![Heard::Comment(6)] }).tell(comment(5));
-    assert_eq!(life.bottle.wants_slot_since(), None, "nothing new for the agent");
-    life.tell(comment(7)).tell(Event::SlotGranted {});
-    assert_eq!(life.told(), ["comment 5", "comment 7"]);
-}
-
-#[test]
-fn a_late_word_does_not_lift_an_operators_freeze() {
-    for slept in [false, true] {
-        let mut life = Life::running();
-        life.tell(comment(5)).tell(FREEZE);
-        if slept {
-            life.tell(COLD).tell(done(1));
-        } else {
-            life.tell(done(1)).tell(COLD);
-        }
-        assert_eq!(life.bottle.wants_slot_since(), None, "slept before: {slept}");
-    }
-}
-
-#[test]
-fn a_sleeping_bottle_that_is_frozen_does_not_wake_for_what_waits() {
-    for tier in [Tier::Hot, Tier::Cold] {
-        let mut life = Life::frozen();
-        life.tell(comment(5)).tell(Event::Freeze { tier });
-        assert_eq!(life.bottle.wants_slot_since(), None, "{tier:?}");
-        life.tell(comment(6));
-        assert!(life.bottle.wants_slot_since().is_some(), "{tier:?}");
-    }
-}
-
-#[test]
-fn cooling_keeps_the_operators_hold() {
-    let mut life = Life::frozen();
-    life.tell(comment(5)).tell(Event::Freeze { tier: Tier::Hot }).wait(3600);
-    assert_eq!((life.bottle.wants_slot_since(), life.pending.clone()), (None, SLEEP_COLD));
 }
 
 // CASES 164

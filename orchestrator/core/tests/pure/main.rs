@@ -4,6 +4,8 @@
 //! [`random`] lets a hostile [`world`] loose, the others test one module each.
 
 #[cfg(test)]
+mod holds;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod policy;
@@ -13,6 +15,8 @@ mod prompts;
 mod random;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod slots;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! What becomes of what is seen on the forge, and whose turn it is.
+//! What becomes of what is seen on the forge.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_core::{
     bottle::{Bottle, Heard, Origin, Reason, State, Tier},
     event::Event,
-    policy::{Launch, Remark, Rules, SeenIssue, Sight, Verdict, Why, admit, decide},
+    policy::{Launch, Remark, Rules, SeenIssue, Sight, Verdict, Why, decide},
     step::step,
     timing::Timing,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use protocol::item::{Issue, IssueState, Permission, PullState};
 
-use crate::support::{at, frozen, in_state, name, number, prompt, queued, reported, run, waking};
+use crate::support::{at, frozen, in_state, name, number, queued, reported};
 
 fn rules() -> Rules {
     Rules {
@@ -157,7 +157,7 @@ fn every_refusal_has_its_reason() {
         (labelled(&["bot-bottle:\u{1b}[2J"]), "there is no agent \"\\u{1b}[2J\""),
         (
             labelled(&["bot-bottle:implementer", "bot-bottle:reviewer"]),
-            "labels ask for more than one agent: implementer, reviewer",
+            "labels ask for more than one agent: \"implementer, reviewer\"",
         ),
         (
             labelled(&["bot-bottle:implementer", "bot-bottle-bottle:huge"]),
@@ -330,6 +330,30 @@ fn what_is_no_word_of_the_issues_does_not_release_it() {
     }
 }
 
+#[test]
+fn a_manifest_that_is_missing_for_a_while_brings_no_ended_bottle_back() {
+    let spent = ended(Reason::Merged, false);
+    let rules = Rules { agents: BTreeMap::new(), ..rules() };
+    let verdict = decide(&rules, &sight(), Some(&spent));
+    assert!(matches!(verdict, Verdict::Nothing(Why::UnknownAgent(_))), "{verdict:?}");
+}
+
+#[test]
+fn an_issue_that_only_an_operators_bottle_had_can_ask_by_its_first_label() {
+    let mut bottle = live();
+    bottle.home.origin = Origin::Operator;
+    let cancel = Event::Cancel { reason: Reason::Operator };
+    let ended = step(&bottle, &cancel, at(1), &Timing::default()).unwrap().next;
+    launched(&sight(), Some(&ended));
+}
+
+#[test]
+fn a_repository_that_is_not_served_any_more_wakes_nobody() {
+    let rules = Rules { repos: BTreeSet::new(), ..rules() };
+    let spoken = with_remarks(&[remark(1, "bob", Permission::Write)]);
+    assert_eq!(decide(&rules, &spoken, Some(&live())), Verdict::Nothing(Why::RepoNotServed));
+}
+
 fn remarks() -> impl Strategy<Value = Vec<Remark>> {
     let author = select(vec!["bob", "eve", "implementer-bot"]);
     let permission = select(vec![Permission::None, Permission::Read, Permission::Write]);
@@ -377,44 +401,4 @@ proptest! {
             prop_assert!(!acts, "acted on twice: {again:?}");
         }
     }
-
-    #[test]
-    fn slots_go_to_those_who_waited_longest(
-        kinds in vec((0..7_u8, 0..5_i64), 0..12),
-        slots in 0..6_u32,
-    ) {
-        let bottles: Vec<Bottle> =
-            (1..).zip(kinds).map(|(serial, (kind, since))| waiting(serial, kind, since)).collect();
-        let used = bottles.iter().filter(|bottle| bottle.uses_slot()).count();
-        let order = |bottle: &Bottle| bottle.wants_slot_since().map(|since| (since, bottle.serial));
-        let admitted = admit(bottles.iter(), slots);
-        let free = (slots as usize).saturating_sub(used);
-        let wanting = bottles.iter().filter(|bottle| order(bottle).is_some()).count();
-        prop_assert_eq!(admitted.len(), wanting.min(free));
-        let chosen: Vec<_> = admitted.iter().map(|bottle| order(bottle).unwrap()).collect();
-        prop_assert!(chosen.is_sorted());
-        let serials: BTreeSet<u32> = admitted.iter().map(|bottle| bottle.serial).collect();
-        prop_assert_eq!(serials.len(), admitted.len());
-        let left_out = bottles.iter().filter(|bottle| !serials.contains(&bottle.serial));
-        for waits in left_out.filter_map(order) {
-            prop_assert!(chosen.iter().all(|first| *first < waits), "{waits:?} waited longer");
-        }
-    }
-}
-
-/// A bottle of some kind, the last two of which use a slot.
-fn waiting(serial: u32, kind: u8, seconds: i64) -> Bottle {
-    let since = at(seconds);
-    let failed = |retry| State::Failed { reason: String::new(), since, retry };
-    let frozen = |held| State::Frozen { tier: Tier::Cold, since, ending: reported(), held };
-    let state = match kind {
-        0 => State::Queued { since },
-        1 => frozen(false),
-        2 => frozen(true),
-        3 => failed(false),
-        4 => failed(true),
-        5 => State::Starting(waking(1, 0, None)),
-        _ => State::Running { run: run(1), since, last_news: since, done: None },
-    };
-    Bottle { serial, waiting: vec![prompt("waits")], ..in_state(state) }
 }

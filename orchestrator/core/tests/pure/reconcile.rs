@@ -23,7 +23,15 @@ fn bottles() -> Vec<(&'static str, Bottle)> {
         ("starting", in_state(State::Starting(waking(2, 0, None)))),
         ("rehydrating", in_state(State::Rehydrating(waking(2, 0, None)))),
         ("running", in_state(running)),
-        ("freezing", in_state(State::Freezing { tier: Tier::Hot, ending: reported(), attempts })),
+        (
+            "freezing",
+            in_state(State::Freezing {
+                tier: Tier::Hot,
+                ending: reported(),
+                attempts,
+                held: false,
+            }),
+        ),
         ("frozen hot", frozen(Tier::Hot, reported(), false)),
         ("frozen cold", frozen(Tier::Cold, reported(), false)),
         ("failed", in_state(failed)),

@@ -45,7 +45,8 @@ fn at_work() -> Vec<(&'static str, Bottle)> {
     let said = Said { status: DoneStatus::Blocked, summary: "which colour?".to_owned(), at: at(0) };
     let freezing = |tier, ending, failed, next_at: Option<i64>| {
         let attempts = Attempts { failed, next_at: next_at.map(at) };
-        in_state(State::Freezing { tier, ending, attempts })
+        let held = ending == Ending::Halted {};
+        in_state(State::Freezing { tier, ending, attempts, held })
     };
     vec![
         ("running", running(None)),
@@ -170,8 +171,9 @@ fn shown(bottle: &Bottle) -> String {
         State::Starting(waking) | State::Rehydrating(waking) => {
             format!(" (run {}){}", waking.run, due(&waking.attempts))
         }
-        State::Freezing { tier, ending, attempts } => {
-            format!(" ({}, {}){}", tier.word(), ending.sentence(), due(attempts))
+        State::Freezing { tier, ending, attempts, held } => {
+            let held = if *held { " (held)" } else { "" };
+            format!("{held} ({}, {}){}", tier.word(), ending.sentence(), due(attempts))
         }
         State::Frozen { held: true, .. } => " (held)".to_owned(),
         State::Failed { retry: true, .. } => " (retry)".to_owned(),

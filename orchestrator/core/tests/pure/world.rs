@@ -75,6 +75,9 @@ impl World {
         site.keep_account_of_holds(event, &taken);
         assert_laws(&site.bottle, &taken, &format!("{:?} + {event:?}", site.bottle.state));
         site.keep_account_of_prompts(event, &taken);
+        if let Event::News { news: News::PrOpened { number }, .. } = event {
+            assert!(taken.next.pull_requests.contains(number), "#{number} is not learned");
+        }
         if let Some(effect) = taken.effects.into_iter().next() {
             self.effects += 1;
             site.pending = Some((self.effects, effect));

@@ -117,6 +117,10 @@ impl Site {
         {
             self.given.extend(prompts.iter().cloned());
         }
+        if let (Event::Wake { heard, .. }, true) = (event, self.bottle.is_live()) {
+            let dropped = heard.is_empty() && taken.ignored.is_some();
+            assert!(!dropped, "an operator's prompt is dropped");
+        }
         for effect in &taken.effects {
             if let Effect::Awaken { run, prompts } = effect {
                 let before = self.asked.insert(run.get(), prompts.clone());
@@ -281,6 +285,9 @@ impl Site {
             |container: &Container| matches!(container, Container::Running | Container::Paused);
         let Pair { sidecar, bottle, .. } = &self.pair;
         match &self.bottle.state {
+            State::Frozen { held: true, .. } if !self.bottle.waiting.is_empty() && !self.hold => {
+                panic!("what was said since does not wake it")
+            }
             State::Frozen { tier: Tier::Hot, .. } => {
                 assert_eq!((sidecar, bottle), (&Container::Running, &Container::Paused));
             }

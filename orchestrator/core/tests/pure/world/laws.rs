@@ -86,6 +86,18 @@ fn runs_are_numbered(before: &Bottle, taken: &Step, context: &str) {
 }
 
 fn effects_fit_the_state(taken: &Step, context: &str) {
+    let attempts = match &taken.next.state {
+        State::Starting(waking) | State::Rehydrating(waking) => Some(waking.attempts),
+        State::Freezing { attempts, .. } => Some(*attempts),
+        State::Destroyed { cleaning, .. } => *cleaning,
+        State::Queued { .. }
+        | State::Running { .. }
+        | State::Frozen { .. }
+        | State::Failed { .. } => None,
+    };
+    if let (Some(attempts), [_]) = (attempts, &taken.effects[..]) {
+        assert_eq!(attempts.next_at, None, "{context}: due again while it is under way");
+    }
     match (&taken.effects[..], &taken.next.state) {
         ([Effect::Awaken { run, prompts }], _) => {
             let woken = waking(&taken.next)

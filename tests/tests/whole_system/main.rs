@@ -1,0 +1,27 @@
+//! The whole system on a real Docker engine: forge double, daemon, sidecars, bottles, scripted
+//! agents. One installation per test, each with a network of its own.
+
+#![expect(clippy::tests_outside_test_module, reason = "all of this program is tests")]
+
+mod boundary;
+mod commands;
+mod endings;
+mod restarts;
+mod secrets;
+mod story;
+
+use e2e::rig::{Fault, Rig, Setup};
+
+/// An agent that runs this script.
+fn agent(script: &str) -> Setup {
+    Setup { agent: format!("set -eu\n{script}"), ..Setup::default() }
+}
+
+/// The file through which a test speaks to an agent that waits with [`WAIT`].
+fn go(rig: &Rig, slug: &str) -> Result<(), Fault> {
+    let file = rig.data_dir().join("bottles").join(slug).join("home/work/go");
+    Ok(std::fs::write(file, "")?)
+}
+
+/// Makes an agent wait for [`go`].
+const WAIT: &str = "while [ ! -e go ]; do sleep 0.05; done; rm -f go\n";
