@@ -1,6 +1,6 @@
 //! `orchestrate`: the daemon and the commands that ask it.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     orchestrator::cli::main(&env)
 }

@@ -1,6 +1,7 @@
 //! `agent.sock`: what the bottle asks for. Every value is checked here; every write goes through the
 //! scoped forge, the budget and the op log ([`write`]).
 
+mod post;
 mod progress;
 mod pull;
 mod read;

@@ -15,7 +15,7 @@ pub mod client;
 pub mod config;
 pub mod init;
 
-use std::{io, io::Write as _, process::ExitCode};
+use std::{error::Error, io, io::Write as _, process::ExitCode};
 
 use clap::Parser as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -86,10 +86,18 @@ fn start(settings: init::Settings) -> u8 {
         .and_then(|runtime| runtime.block_on(init::run(settings)));
     match ended {
         Ok(()) => DONE,
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            let line = writeln!(io::stderr(), "error: {error}{}", cause.unwrap_or_default());
-            written(line).max(FAILED)
-        }
+        Err(error) => written(writeln!(io::stderr(), "error: {}", whole_story(&error))).max(FAILED),
     }
+}
+
+/// An error with all its causes, in one line.
+fn whole_story(error: &dyn Error) -> String {
+    let mut story = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        story.push_str(": ");
+        story.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    story
 }

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn every_error_has_its_code() {
-        let (what, message) = || -> (String, String) { ("w".into(), "m".into()) }();
+        let (what, message) = ("w".to_owned(), "m".to_owned());
         let number = "500".parse().unwrap();
         let writable = vec!["17".parse().unwrap(), "42".parse().unwrap()];
         let table = [

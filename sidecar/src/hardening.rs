@@ -3,6 +3,8 @@
 //! Order matters: Landlock covers the calling thread and those it starts later, so all of this runs
 //! before there is a runtime.
 
+pub mod panics;
+
 use std::{io, path::Path};
 
 use landlock::{

@@ -51,9 +51,13 @@ impl OpLog {
     /// Keeps a place for the record of a write that is about to be made.
     ///
     /// # Errors
-    /// When the queue is full: the write must not be made.
+    /// When the queue is full: the write must not be made. That it was asked for is counted.
     pub async fn reserve(&self) -> Result<Place, QueueError> {
-        self.queue.reserve().await
+        let place = self.queue.reserve().await;
+        if place.is_err() {
+            self.with_tally(|tally| tally.unlisted += 1);
+        }
+        place
     }
 
     /// A read was done; told with the next sign of life.

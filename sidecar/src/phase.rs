@@ -7,6 +7,10 @@
 //!
 //! Secrets exist in `Ready` and `Draining` only.
 
+mod forges;
+mod memory;
+mod settings;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -14,26 +18,27 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use forge::{Forge, ScopedForge, gitea::Gitea, scoped::Scope};
+use forge::{ScopedForge, scoped::Scope};
 use protocol::{
     control::{Configured, Drained, Usage},
     error::{ErrorCode, RpcError},
-    grant::{ForgeAccess, ForgeKind, Grant, Secrets},
-    ids::{IssueNumber, Nonce, Slug},
-    limits,
-    secret::Secret,
+    grant::{Grant, Secrets},
+    ids::Nonce,
 };
 use rpc::server::HangUp;
 use tokio::sync::{Mutex as Lane, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    forges::{Forges, HttpForges},
+    memory::{Counts, Memory},
+    settings::Settings,
+};
 use crate::{
-    budget::Budget,
     git::upstream::Upstream,
-    oplog::{self, OpLog},
+    oplog::OpLog,
     queue::{Queue, QueueError, Stamp},
     runs::Runs,
     session::{Gate, Session, Work},
@@ -50,86 +55,6 @@ pub enum Phase {
     Draining,
     /// Without secrets.
     Drained,
-}
-
-/// Times that tests make shorter.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How long a drain waits for calls in flight.
-    pub drain_patience: Duration,
-    /// How long `next_run` waits.
-    pub next_run_wait: Duration,
-    /// How long `signal_done` waits for pushes in flight; below the time that its caller waits.
-    pub push_patience: Duration,
-    /// Before the forge is asked whether a write of unknown fate was done.
-    pub look_again_after: Duration,
-    /// The least time between two signs of life.
-    pub check_in_every: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            drain_patience: limits::DRAIN_TIMEOUT,
-            next_run_wait: limits::NEXT_RUN_WAIT,
-            push_patience: limits::RPC_TIMEOUT.saturating_sub(Duration::from_secs(15)),
-            look_again_after: Duration::from_secs(1),
-            check_in_every: oplog::CHECK_IN_EVERY,
-        }
-    }
-}
-
-/// Makes the client of a forge.
-pub trait Forges: Send + Sync {
-    /// A client with a credential.
-    ///
-    /// # Errors
-    /// A sentence on what is wrong with the access, without the credential.
-    fn open(&self, access: &ForgeAccess, token: Secret) -> Result<Arc<dyn Forge>, String>;
-}
-
-/// The real ones.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HttpForges;
-
-impl Forges for HttpForges {
-    fn open(&self, access: &ForgeAccess, token: Secret) -> Result<Arc<dyn Forge>, String> {
-        match access.kind {
-            ForgeKind::Gitea => Gitea::new(access, token)
-                .map(|forge| Arc::new(forge) as Arc<dyn Forge>)
-                .map_err(|error| error.to_string()),
-        }
-    }
-}
-
-/// What outlives a `configure` and a `drain`.
-#[derive(Debug, Default)]
-pub struct Memory {
-    /// The one bottle that this sidecar serves.
-    slug: Option<Slug>,
-    /// Writes made.
-    pub budget: Budget,
-    /// Pull requests opened here; the orchestrator may not know of the last one yet.
-    pub opened: BTreeSet<IssueNumber>,
-    /// Those that the orchestrator was told of.
-    pub announced: BTreeSet<IssueNumber>,
-    /// The comment that shows progress: where it is, and its id.
-    pub progress: Option<(IssueNumber, u64)>,
-    /// Comments posted, for their marks.
-    pub comments: u64,
-    /// For `usage`.
-    pub counts: Counts,
-}
-
-/// What was done since the start.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
-    /// Reads of the forge.
-    pub reads: u64,
-    /// Writes to it.
-    pub writes: u64,
-    /// Calls refused.
-    pub refusals: u64,
 }
 
 /// Operations of which one goes on at a time; the others wait.
@@ -213,8 +138,8 @@ impl Sidecar {
     pub fn configure(&self, mut grant: Grant, secrets: Secrets) -> Result<Configured, RpcError> {
         self.remember(&mut grant)?;
         let invalid = |why: String| RpcError::new(ErrorCode::Invalid, why);
-        let upstream = Upstream::new(&grant, secrets.forge_token.clone()).map_err(invalid)?;
-        let forge = self.forges.open(&grant.forge, secrets.forge_token).map_err(invalid)?;
+        let forge = self.forges.open(&grant.forge, secrets.forge_token.clone()).map_err(invalid)?;
+        let upstream = Upstream::new(&grant, secrets.forge_token).map_err(invalid)?;
         let forge = ScopedForge::new(forge, Scope::from(&grant));
         let nonce = Nonce::from_bytes(rand::random());
         let mut refused = None;

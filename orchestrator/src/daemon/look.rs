@@ -24,7 +24,13 @@ use crate::{
 };
 
 /// Containers are compared with the records at least this often.
-const RECONCILE: Duration = Duration::from_secs(60);
+const RECONCILE: Duration = Duration::from_secs(15);
+/// From an event of the engine to a look at its list.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Scans of one queue in a row; a full queue needs one.
+const QUEUE_ROUNDS: u32 = 4;
+/// Between two readings of queues that change all the time.
+const QUEUE_PAUSE: Duration = Duration::from_millis(2);
 /// After an engine that does not answer.
 const ENGINE_BACK_OFF: Duration = Duration::from_secs(5);
 /// How long arrivals are remembered, to know repeats. Forges redeliver within days.
@@ -155,6 +161,7 @@ pub(super) async fn queues(daemon: Arc<Daemon>) {
                 Err(error) => tracing::error!(%slug, %error, "cannot store what a queue holds"),
             }
         }
+        tokio::time::sleep(QUEUE_PAUSE).await;
     }
 }
 
@@ -264,6 +271,8 @@ pub(super) async fn engine(daemon: Arc<Daemon>) {
                 () = daemon.stopped() => return,
             }
         }
+        // Docker 20.10 tells of an end a moment before its list shows it; and changes come in groups.
+        tokio::time::sleep(SETTLE).await;
         daemon.drift.notify_one();
     }
 }
@@ -296,6 +305,11 @@ impl Daemon {
     }
 
     async fn read_queue(&self, slug: &Slug) {
-        while let Ok(true) = self.relay.scan(&self.laws(), slug).await {}
+        // A sidecar may write on and on: the rest is read at the next look.
+        for _ in 0..QUEUE_ROUNDS {
+            if !matches!(self.relay.scan(&self.laws(), slug).await, Ok(true)) {
+                return;
+            }
+        }
     }
 }

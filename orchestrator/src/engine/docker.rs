@@ -5,6 +5,7 @@ mod image;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +14,7 @@ use bollard::{
     Docker,
     errors::Error as DockerError,
     models::{
-        ContainerInspectResponse, ContainerStateStatusEnum, EventMessageTypeEnum,
+        ContainerInspectResponse, ContainerStateStatusEnum, EventMessage, EventMessageTypeEnum,
         NetworkCreateRequest,
     },
     query_parameters::{
@@ -21,9 +22,10 @@ use bollard::{
         LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream::BoxStream};
 use orchestrator_core::reconcile::Container;
 use protocol::ids::Slug;
+use tokio::sync::Mutex;
 
 use super::{ContainerSpec, Engine, EngineError, Role, Seen};
 
@@ -38,12 +40,20 @@ const LABEL_ROLE: &str = "bot-bottle.role";
 const ANSWER_TIMEOUT_S: u64 = 60;
 
 /// A Docker daemon, as far as this installation's containers go.
-#[derive(Debug, Clone)]
 pub struct DockerEngine {
     docker: Docker,
+    events: Mutex<Option<Events>>,
     instance: String,
     network: String,
     sidecar_program: PathBuf,
+}
+
+type Events = BoxStream<'static, Result<EventMessage, DockerError>>;
+
+impl fmt::Debug for DockerEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DockerEngine").field("instance", &self.instance).finish_non_exhaustive()
+    }
 }
 
 impl DockerEngine {
@@ -68,6 +78,7 @@ impl DockerEngine {
                 .map_err(failed(&what))?;
         Ok(Self {
             docker,
+            events: Mutex::new(None),
             instance: instance.to_owned(),
             network: network.to_owned(),
             sidecar_program: programs.join("sidecar"),
@@ -80,6 +91,20 @@ impl DockerEngine {
     /// When the program cannot be read.
     pub fn sidecar_image(&self) -> Result<String, EngineError> {
         image::name(&self.sidecar_program)
+    }
+
+    fn subscribe(&self) -> Events {
+        let label = format!("{LABEL_INSTANCE}={}", self.instance);
+        let kind = EventMessageTypeEnum::CONTAINER.to_string();
+        let events =
+            ["die", "pause", "unpause", "destroy", "start", "oom"].map(str::to_owned).to_vec();
+        let filters = [
+            ("label".to_owned(), vec![label]),
+            ("type".to_owned(), vec![kind]),
+            ("event".to_owned(), events),
+        ];
+        let options = EventsOptionsBuilder::new().filters(&filters.into()).build();
+        self.docker.events(Some(options)).boxed()
     }
 
     async fn inspect(
@@ -277,24 +302,21 @@ impl Engine for DockerEngine {
     }
 
     async fn changed(&self) -> Result<(), EngineError> {
-        let label = format!("{LABEL_INSTANCE}={}", self.instance);
-        let kind = EventMessageTypeEnum::CONTAINER.to_string();
-        let events =
-            ["die", "pause", "unpause", "destroy", "start", "oom"].map(str::to_owned).to_vec();
-        let filters = [
-            ("label".to_owned(), vec![label]),
-            ("type".to_owned(), vec![kind]),
-            ("event".to_owned(), events),
-        ];
-        let options = EventsOptionsBuilder::new().filters(&filters.into()).build();
-        let what = "listen to events";
-        match self.docker.events(Some(options)).next().await {
+        // Only the daemon's one listener waits here. The subscription outlives the call, so that
+        // nothing is missed between two.
+        let mut subscription = self.events.lock().await;
+        let events = subscription.get_or_insert_with(|| self.subscribe());
+        match events.next().await {
             Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(failed(what)(error)),
-            None => Err(EngineError::Unreachable {
-                what: what.to_owned(),
-                source: "the stream ended".into(),
-            }),
+            Some(Err(error)) => {
+                *subscription = None;
+                Err(failed("listen to events")(error))
+            }
+            None => {
+                *subscription = None;
+                let what = "listen to events".to_owned();
+                Err(EngineError::Unreachable { what, source: "the stream ended".into() })
+            }
         }
     }
 }

@@ -5,15 +5,14 @@
 //! then. What cannot be read goes to `bad/` and holds up nobody.
 
 mod dir;
+mod watch;
 
 use std::{
     collections::BTreeSet,
     num::NonZeroU32,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use orchestrator_core::{
     bottle::Bottle,
     event::{Event, News},
@@ -22,8 +21,8 @@ use protocol::{
     event::{Happening, Operation, QueueEvent},
     ids::Slug,
 };
-use tokio::sync::Notify;
 
+use self::watch::Watches;
 use crate::{
     clock,
     engine::{
@@ -39,60 +38,28 @@ use crate::{
 pub struct Relay {
     data_dir: PathBuf,
     store: Store,
-    watcher: Mutex<Option<RecommendedWatcher>>,
-    touched: Arc<Touched>,
-}
-
-/// Bottles whose queue has changed.
-#[derive(Debug, Default)]
-struct Touched {
-    slugs: Mutex<BTreeSet<Slug>>,
-    some: Notify,
+    watches: Watches,
 }
 
 impl Relay {
-    /// A relay over the bottles below `data_dir`. Without inotify it still works, a little later.
+    /// A relay over the bottles below `data_dir`.
     pub fn new(data_dir: &Path, store: Store) -> Self {
-        let touched = Arc::new(Touched::default());
-        let told = Arc::clone(&touched);
-        let watcher = notify::recommended_watcher(move |event| touch(&told, event));
-        let watcher = watcher
-            .inspect_err(|error| tracing::warn!(%error, "no inotify; queues are read every 5 s"))
-            .ok();
-        Self { data_dir: data_dir.to_owned(), store, watcher: Mutex::new(watcher), touched }
+        Self { data_dir: data_dir.to_owned(), store, watches: Watches::start() }
     }
 
     /// Watches a bottle's queue from now on; may be repeated.
     pub fn watch(&self, slug: &Slug) {
-        let new = Places::of(&self.data_dir, slug).queue.join("new");
-        if let Some(watcher) = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
-            && let Err(error) = watcher.watch(&new, RecursiveMode::NonRecursive)
-        {
-            tracing::warn!(%slug, %error, "cannot watch a queue; it is read every 5 s");
-        }
+        self.watches.add(Places::of(&self.data_dir, slug).queue.join("new"));
     }
 
     /// Ends watching a bottle's queue.
     pub fn unwatch(&self, slug: &Slug) {
-        let new = Places::of(&self.data_dir, slug).queue.join("new");
-        if let Some(watcher) = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
-        {
-            // It may never have been watched.
-            drop(watcher.unwatch(&new));
-        }
+        self.watches.remove(Places::of(&self.data_dir, slug).queue.join("new"));
     }
 
     /// Waits until a queue changes and gives the bottles that it happened to.
     pub async fn touched(&self) -> BTreeSet<Slug> {
-        loop {
-            let slugs = std::mem::take(
-                &mut *self.touched.slugs.lock().unwrap_or_else(PoisonError::into_inner),
-            );
-            if !slugs.is_empty() {
-                return slugs;
-            }
-            self.touched.some.notified().await;
-        }
+        self.watches.touched().await
     }
 
     /// Reads one bottle's queue into the store, at most [`protocol::limits::QUEUE_FILES_PER_SCAN`]
@@ -162,19 +129,6 @@ impl Relay {
         };
         self.store.write(work).await
     }
-}
-
-fn touch(touched: &Touched, event: notify::Result<notify::Event>) {
-    let paths = event.map(|event| event.paths).unwrap_or_default();
-    let slug = |path: &PathBuf| {
-        path.ancestors().find_map(|part| part.file_name()?.to_str()?.parse::<Slug>().ok())
-    };
-    let slugs: BTreeSet<Slug> = paths.iter().filter_map(slug).collect();
-    if slugs.is_empty() {
-        return; // an overflow names nothing; the rescan finds it
-    }
-    touched.slugs.lock().unwrap_or_else(PoisonError::into_inner).extend(slugs);
-    touched.some.notify_one();
 }
 
 /// Takes one event of a sidecar into account.

@@ -10,7 +10,7 @@ use protocol::{
     item::Comment,
 };
 
-use super::write::{Post, write};
+use super::{post::Post, write::write};
 use crate::{
     marker,
     oplog::{self, Act},

@@ -1,18 +1,19 @@
 //! Writing: within the grant, within the budget, and never without a record.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use forge::{ForgeError, ScopedForge};
 use protocol::{
     agent::Written,
     error::{ErrorCode, RpcError},
     event::{Operation, OperationOutcome},
-    ids::{IssueNumber, Login},
+    ids::IssueNumber,
     item::Comment,
     limits::COMMENT_MAX_BYTES,
 };
 use tokio::time::{Instant, sleep};
 
+use super::post::Post;
 use crate::{
     failure, marker,
     oplog::{self, Act},
@@ -158,66 +159,4 @@ fn next_mark(sidecar: &Sidecar, work: &Work) -> String {
     let session = work.session();
     let runs = sidecar.runs.borrow();
     marker::of_comment(&session.grant.slug, runs.current(), &session.nonce, number)
-}
-
-/// A comment that is to stand on the forge once.
-pub(super) struct Post {
-    number: IssueNumber,
-    text: String,
-    mark: String,
-    author: Login,
-    look_again_after: Duration,
-}
-
-impl Post {
-    /// A text that ends with `mark`.
-    pub(super) fn new(
-        sidecar: &Sidecar,
-        work: &Work,
-        number: IssueNumber,
-        text: String,
-        mark: String,
-    ) -> Self {
-        let author = work.session().grant.identity.login.clone();
-        Self { number, text, mark, author, look_again_after: sidecar.settings.look_again_after }
-    }
-
-    /// Posts it; after an answer that says nothing about whether it was done (CASES 62), looks for
-    /// it, and posts it once more if it is not there.
-    pub(super) async fn once(&self, forge: &ScopedForge) -> Result<Comment, ForgeError> {
-        let unknown = match forge.post_comment(self.number, &self.text).await {
-            Err(error @ (ForgeError::Server { .. } | ForgeError::BadAnswer { .. })) => error,
-            settled => return settled,
-        };
-        match self.look(forge).await {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => {}
-            Err(_) => return Err(unknown),
-        }
-        let unknown = match forge.post_comment(self.number, &self.text).await {
-            Err(error @ (ForgeError::Server { .. } | ForgeError::BadAnswer { .. })) => error,
-            settled => return settled,
-        };
-        self.look(forge).await.ok().flatten().ok_or(unknown)
-    }
-
-    /// The own comment with this mark; anybody may have quoted it.
-    pub(super) async fn find(&self, forge: &ScopedForge) -> Result<Option<Comment>, ForgeError> {
-        let comments = forge.read_comments(self.number).await?;
-        let ours = |comment: &Comment| {
-            comment.author.as_str().eq_ignore_ascii_case(self.author.as_str())
-                && comment.body.trim_end().ends_with(&self.mark)
-        };
-        Ok(comments.into_iter().rev().find(ours))
-    }
-
-    async fn look(&self, forge: &ScopedForge) -> Result<Option<Comment>, ForgeError> {
-        sleep(self.look_again_after).await;
-        self.find(forge).await
-    }
-
-    /// The text that is posted.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
 }

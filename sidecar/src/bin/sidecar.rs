@@ -65,9 +65,5 @@ fn start_log(config: &Config) {
         .json()
         .with_env_filter(tracing_subscriber::EnvFilter::new(ours))
         .init();
-    // A panic's text may hold anything.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(target: "sidecar", place, "panic");
-    }));
+    hardening::panics::watch();
 }

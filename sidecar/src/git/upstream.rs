@@ -212,5 +212,5 @@ fn client(access: &ForgeAccess) -> Result<Client, String> {
         .timeout(GIT_TIMEOUT)
         .tls_certs_only(trusted)
         .build()
-        .map_err(|_| "the connection to the forge cannot be set up".to_owned())
+        .map_err(|_| "cannot connect to the forge with the certificate authority given".to_owned())
 }

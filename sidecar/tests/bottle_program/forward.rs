@@ -90,6 +90,17 @@ async fn without_a_sidecar_a_connection_ends_at_once() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let fake = Fake::absent();
+    let mut first = Bottle::start(&fake);
+    let address = first.forwarder().await.to_string();
+    let second = crate::process::bottle(&fake, &["init", "--listen", &address], "").await;
+    assert_eq!(second.status.code(), Some(1));
+    let error = String::from_utf8(second.stderr).unwrap();
+    assert!(error.starts_with(&format!("error: cannot listen on {address}: ")), "{error}");
+}
+
+#[tokio::test]
 async fn one_connection_too_many_waits_until_another_ends() {
     let (_fake, _bottle, listener, address) = bottle_and_listener().await;
     let mut open = Vec::new();

@@ -82,7 +82,7 @@ async fn a_program_that_does_not_read_its_prompt_is_not_waited_for() {
 async fn the_agent_has_a_clean_environment_and_a_place_to_work() {
     let fake = Fake::start();
     let _bottle = Bottle::start(&fake);
-    fake.offer(1, "pwd; env | cut -d= -f1 | sort");
+    fake.offer(1, "pwd; env | cut -d= -f1 | LC_ALL=C sort");
     let exit = fake.exit_of(1).await;
     let mut lines = exit.output_tail.lines();
     assert_eq!(lines.next().unwrap(), fake.home().join("work").to_str().unwrap());
@@ -102,6 +102,9 @@ async fn the_agent_has_a_clean_environment_and_a_place_to_work() {
         "NO_PROXY",
         "PATH",
         "TERM",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
     ];
     assert_eq!(names, expected);
 }
@@ -132,8 +135,15 @@ async fn a_program_that_cannot_be_started_ends_its_run_and_not_the_bottle() {
 async fn an_end_by_a_signal_is_reported_as_shells_do() {
     let fake = Fake::start();
     let _bottle = Bottle::start(&fake);
-    fake.offer(1, "kill -KILL $$");
-    assert_eq!(fake.exit_of(1).await.code, 137);
+    // The second one is a real-time signal, also for an orphan.
+    for (number, (script, code)) in (1..).zip([
+        ("kill -KILL $$", 137),
+        ("sh -c 'kill -35 $$' & sleep 0.1; kill -34 $$", 162),
+        ("exit 1", 1),
+    ]) {
+        fake.offer(number, script);
+        assert_eq!(fake.exit_of(number).await.code, code, "{script}");
+    }
 }
 
 /// Whether a process is there, a zombie included.

@@ -87,4 +87,17 @@ async fn a_report_that_is_refused_for_good_does_not_hold_up_the_next_run() {
     fake.heard(|script| script.calls.iter().any(|call| call.starts_with("run_exited"))).await;
     fake.offer(2, "exit 2");
     assert_eq!(fake.exit_of(2).await.code, 2);
+    let is_end = |call: &&String| call.starts_with("run_exited implementer-k3v9q.1");
+    assert_eq!(fake.calls().iter().filter(is_end).count(), 1);
+}
+
+#[tokio::test]
+async fn a_sidecar_that_sleeps_is_asked_ever_more_seldom() {
+    let fake = Fake::start();
+    fake.change(|script| script.failing = Some((u32::MAX, asleep())));
+    let _bottle = Bottle::start(&fake);
+    fake.heard(|script| !script.calls.is_empty()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    // After 50, 150 and 350 ms; the next one comes at 750.
+    assert!((2..=5).contains(&fake.calls().len()), "{:?}", fake.calls());
 }

@@ -46,7 +46,11 @@ async fn a_comment_is_posted_and_recorded_before_the_answer() {
     assert_eq!(comment.body, "hello");
     assert_eq!(bottle.sentences(), ["posted comment on #17"]);
     let [on_forge] = bottle.forge.comments().try_into().unwrap();
-    assert!(on_forge.body.starts_with("hello\n\n<!-- bot-bottle:implementer-k3v9q.1:"), "{}", on_forge.body);
+    assert!(
+        on_forge.body.starts_with("hello\n\n<!-- bot-bottle:implementer-k3v9q.1:"),
+        "{}",
+        on_forge.body
+    );
     assert_eq!(bottle.agent.read_comments(number(17)).await.unwrap()[0].body, "hello");
 }
 
@@ -81,7 +85,9 @@ async fn a_description_is_replaced_without_marks() {
 #[tokio::test]
 async fn texts_are_bounded() {
     let bottle = Bottle::at_work().await;
-    for bad in [String::new(), " \n".to_owned(), "x".repeat(COMMENT_MAX_BYTES + 1), "a\0b".to_owned()] {
+    for bad in
+        [String::new(), " \n".to_owned(), "x".repeat(COMMENT_MAX_BYTES + 1), "a\0b".to_owned()]
+    {
         let error = refused(bottle.agent.post_comment(number(17), bad).await);
         assert_eq!(error.data.kind, ErrorCode::Invalid);
     }
@@ -143,7 +149,10 @@ async fn the_budget_ends_with_the_time_to_wait() {
     assert_eq!(error.data.kind, ErrorCode::LimitReached);
     assert!((1..=60).contains(&error.data.retry_after_s.unwrap()));
     let last = bottle.sentences().pop().unwrap();
-    assert!(last.starts_with("refused: post comment on #17, 30 writes per minute are used up"), "{last}");
+    assert!(
+        last.starts_with("refused: post comment on #17, 30 writes per minute are used up"),
+        "{last}"
+    );
     assert_eq!(bottle.forge.changes().len(), 30);
 }
 
@@ -158,7 +167,11 @@ async fn the_pull_request_is_opened_once_and_may_then_be_written_to() {
     let second = bottle.agent.open_pr("Again".to_owned(), String::new()).await.unwrap();
     assert_eq!((second.pull_request.number, second.existed), (number(18), true));
     bottle.agent.post_comment(number(18), "see".to_owned()).await.unwrap();
-    let opened: Vec<_> = bottle.events().into_iter().filter(|event| matches!(event.what, Happening::PrOpened { .. })).collect();
+    let opened: Vec<_> = bottle
+        .events()
+        .into_iter()
+        .filter(|event| matches!(event.what, Happening::PrOpened { .. }))
+        .collect();
     assert_eq!(opened.len(), 1);
     assert_eq!(bottle.forge.changes(), ["open pull request", "comment #18"]);
     assert_eq!(
@@ -234,5 +247,8 @@ async fn outcomes_tell_refusals_from_failures() {
             _ => None,
         })
         .collect();
-    assert_eq!(outcomes, [OperationOutcome::Done, OperationOutcome::Refused, OperationOutcome::Failed]);
+    assert_eq!(
+        outcomes,
+        [OperationOutcome::Done, OperationOutcome::Refused, OperationOutcome::Failed]
+    );
 }

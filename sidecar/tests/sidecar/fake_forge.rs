@@ -11,9 +11,7 @@ use jiff::Timestamp;
 use protocol::{
     grant::ForgeAccess,
     ids::{BranchName, IssueNumber, Login, RepoName},
-    item::{
-        CiReport, Comment, Issue, IssueState, Permission, PullRequest, PullState, Review,
-    },
+    item::{CiReport, Comment, Issue, IssueState, Permission, PullRequest, PullState, Review},
     secret::Secret,
 };
 use sidecar::phase::Forges;
@@ -55,7 +53,11 @@ pub(crate) fn number(number: u64) -> IssueNumber {
 
 impl Default for Fake {
     fn default() -> Self {
-        Self { state: Mutex::default(), go_on: Semaphore::new(0), is_waiting: tokio::sync::Notify::new() }
+        Self {
+            state: Mutex::default(),
+            go_on: Semaphore::new(0),
+            is_waiting: tokio::sync::Notify::new(),
+        }
     }
 }
 
@@ -92,7 +94,11 @@ impl Fake {
         self.state.lock().unwrap().tokens.clone()
     }
 
-    async fn change<T>(&self, name: String, make: impl FnOnce(&mut State) -> T) -> Result<T, ForgeError> {
+    async fn change<T>(
+        &self,
+        name: String,
+        make: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, ForgeError> {
         let fault = self.state.lock().unwrap().faults.pop_front();
         let server = || ForgeError::Server { what: name.clone(), message: "status 500".to_owned() };
         match fault {
@@ -117,7 +123,8 @@ impl State {
         let now = Timestamp::UNIX_EPOCH;
         let url = format!("http://forge/{on}#{id}");
         let author = author.parse().unwrap();
-        let comment = Comment { id, author, body: body.to_owned(), created_at: now, updated_at: now, url };
+        let comment =
+            Comment { id, author, body: body.to_owned(), created_at: now, updated_at: now, url };
         self.comments.push((on, comment.clone()));
         comment
     }
@@ -179,10 +186,20 @@ impl Forge for Fake {
     }
 
     async fn read_pr(&self, _: &RepoName, number: IssueNumber) -> Result<PullRequest, ForgeError> {
-        self.state.lock().unwrap().pulls.get(&number).cloned().ok_or_else(|| gone("read pull request"))
+        self.state
+            .lock()
+            .unwrap()
+            .pulls
+            .get(&number)
+            .cloned()
+            .ok_or_else(|| gone("read pull request"))
     }
 
-    async fn read_comments(&self, _: &RepoName, number: IssueNumber) -> Result<Vec<Comment>, ForgeError> {
+    async fn read_comments(
+        &self,
+        _: &RepoName,
+        number: IssueNumber,
+    ) -> Result<Vec<Comment>, ForgeError> {
         let state = self.state.lock().unwrap();
         let on = |(on, comment): &(IssueNumber, Comment)| (*on == number).then(|| comment.clone());
         Ok(state.comments.iter().filter_map(on).collect())
@@ -204,30 +221,51 @@ impl Forge for Fake {
         Ok(vec![])
     }
 
-    async fn post_comment(&self, _: &RepoName, number: IssueNumber, body: &str) -> Result<Comment, ForgeError> {
+    async fn post_comment(
+        &self,
+        _: &RepoName,
+        number: IssueNumber,
+        body: &str,
+    ) -> Result<Comment, ForgeError> {
         self.change(format!("comment #{number}"), |state| state.comment(number, "bot", body)).await
     }
 
-    async fn edit_comment(&self, _: &RepoName, number: IssueNumber, id: u64, body: &str) -> Result<Comment, ForgeError> {
+    async fn edit_comment(
+        &self,
+        _: &RepoName,
+        number: IssueNumber,
+        id: u64,
+        body: &str,
+    ) -> Result<Comment, ForgeError> {
         if !self.comments().iter().any(|comment| comment.id == id) {
             return Err(gone("edit comment"));
         }
         self.change(format!("edit #{number}"), |state| {
-            let (_, comment) = state.comments.iter_mut().find(|(_, comment)| comment.id == id).unwrap();
+            let (_, comment) =
+                state.comments.iter_mut().find(|(_, comment)| comment.id == id).unwrap();
             body.clone_into(&mut comment.body);
             comment.clone()
         })
         .await
     }
 
-    async fn update_description(&self, _: &RepoName, number: IssueNumber, body: &str) -> Result<(), ForgeError> {
+    async fn update_description(
+        &self,
+        _: &RepoName,
+        number: IssueNumber,
+        body: &str,
+    ) -> Result<(), ForgeError> {
         self.change(format!("description #{number}"), |state| {
             state.descriptions.insert(number, body.to_owned());
         })
         .await
     }
 
-    async fn open_pr(&self, repo: &RepoName, pr: &NewPullRequest) -> Result<PullRequest, ForgeError> {
+    async fn open_pr(
+        &self,
+        repo: &RepoName,
+        pr: &NewPullRequest,
+    ) -> Result<PullRequest, ForgeError> {
         self.change("open pull request".to_owned(), |state| {
             let number = number(18 + state.pulls.len() as u64);
             let made = pull(number, repo, pr);
@@ -237,12 +275,20 @@ impl Forge for Fake {
         .await
     }
 
-    async fn pr_by_head(&self, _: &RepoName, head: &BranchName) -> Result<Option<PullRequest>, ForgeError> {
+    async fn pr_by_head(
+        &self,
+        _: &RepoName,
+        head: &BranchName,
+    ) -> Result<Option<PullRequest>, ForgeError> {
         let state = self.state.lock().unwrap();
         Ok(state.pulls.values().find(|pull| pull.head_branch == head.as_str()).cloned())
     }
 
-    async fn get_pr_for_issue(&self, _: &RepoName, _: IssueNumber) -> Result<Option<PullRequest>, ForgeError> {
+    async fn get_pr_for_issue(
+        &self,
+        _: &RepoName,
+        _: IssueNumber,
+    ) -> Result<Option<PullRequest>, ForgeError> {
         Ok(None)
     }
 

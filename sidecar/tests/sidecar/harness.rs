@@ -14,11 +14,7 @@ use protocol::{
     secret::Secret,
 };
 use rpc::client::UdsClient;
-use sidecar::{
-    config::Config,
-    phase::Settings,
-    process::Running,
-};
+use sidecar::{config::Config, phase::Settings, process::Running};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::fake_forge::{Fake, Fakes};
@@ -48,7 +44,8 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn config(dir: &Path) -> Config {
-    let [agent_dir, control_dir, queue_dir] = ["agent", "control", "queue"].map(|name| dir.join(name));
+    let [agent_dir, control_dir, queue_dir] =
+        ["agent", "control", "queue"].map(|name| dir.join(name));
     for dir in [&agent_dir, &control_dir, &queue_dir] {
         std::fs::create_dir_all(dir).unwrap();
     }
@@ -165,7 +162,9 @@ impl Bottle {
 }
 
 /// The error of a call.
-pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, jsonrpsee::core::ClientError>) -> RpcError {
+pub(crate) fn refused<T: std::fmt::Debug>(
+    result: Result<T, jsonrpsee::core::ClientError>,
+) -> RpcError {
     rpc::client::error(result.unwrap_err())
 }
 

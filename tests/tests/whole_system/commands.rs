@@ -31,7 +31,7 @@ async fn an_operator_starts_resumes_freezes_and_destroys_by_hand() -> Result<(),
     );
     assert_eq!(row["bottle_names"], serde_json::json!(["dev"]));
 
-    go(&rig, &slug)?;
+    go(&rig, &slug).await?;
     rig.wait_for_detail("frozen", "told: Look around.").await?;
     rig.try_command(&["resume", "--slug", &slug, "--prompt", "Look again."]).await?;
     rig.wait_for("running").await?;

@@ -55,7 +55,7 @@ async fn a_dead_container_freezes_its_bottle_and_a_comment_brings_it_back() -> R
             .expect("said");
         rig.wait_for("running").await?;
     }
-    go(&rig, &slug)?;
+    go(&rig, &slug).await?;
     rig.wait_for_detail("frozen", "still here").await?;
     rig.finish().await
 }

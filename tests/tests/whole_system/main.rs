@@ -10,7 +10,7 @@ mod restarts;
 mod secrets;
 mod story;
 
-use e2e::rig::{Fault, Rig, Setup};
+use e2e::rig::{Fault, Rig, Setup, wait_until};
 
 /// An agent that runs this script.
 fn agent(script: &str) -> Setup {
@@ -18,9 +18,10 @@ fn agent(script: &str) -> Setup {
 }
 
 /// The file through which a test speaks to an agent that waits with [`WAIT`].
-fn go(rig: &Rig, slug: &str) -> Result<(), Fault> {
-    let file = rig.data_dir().join("bottles").join(slug).join("home/work/go");
-    Ok(std::fs::write(file, "")?)
+async fn go(rig: &Rig, slug: &str) -> Result<(), Fault> {
+    let work = rig.data_dir().join("bottles").join(slug).join("home/work");
+    wait_until("the agent's work tree is there", async || work.is_dir()).await?;
+    Ok(std::fs::write(work.join("go"), "")?)
 }
 
 /// Makes an agent wait for [`go`].

@@ -28,7 +28,7 @@ async fn an_agent_that_ends_while_the_daemon_is_dead_is_frozen_when_it_is_back()
 
     rig.end_daemon(Signal::SIGKILL).await?;
     assert_eq!(rig.docker.state(&slug).await.as_deref(), Some("running"), "the agent goes on");
-    go(&rig, &slug)?;
+    go(&rig, &slug).await?;
     let new = rig.data_dir().join(format!("bottles/{slug}/queue/new"));
     wait_until("its word is in the queue", async || {
         std::fs::read_dir(&new).is_ok_and(|entries| {
@@ -57,7 +57,7 @@ async fn a_running_agent_is_adopted_and_not_started_again() -> Result<(), Fault>
         rig.start_daemon().await?;
         assert_eq!(rig.wait_for("running").await?, slug);
     }
-    go(&rig, &slug)?;
+    go(&rig, &slug).await?;
     rig.wait_for_detail("frozen", "finished run 1").await?;
     rig.finish().await
 }
@@ -69,7 +69,7 @@ async fn a_frozen_bottle_is_woken_by_what_was_said_while_the_daemon_was_away() -
     let mut rig = Rig::start(&waiting_agent()).await?;
     let issue = rig.ask_for_work("Wait", "").await?;
     let slug = rig.wait_for("running").await?;
-    go(&rig, &slug)?;
+    go(&rig, &slug).await?;
     rig.wait_for_detail("frozen", "finished run 1").await?;
 
     rig.end_daemon(Signal::SIGTERM).await?;
@@ -78,7 +78,7 @@ async fn a_frozen_bottle_is_woken_by_what_was_said_while_the_daemon_was_away() -
     assert_eq!(rig.docker.state(&slug).await.as_deref(), Some("paused"), "it sleeps on");
     rig.start_daemon().await?;
     rig.wait_for("running").await?;
-    go(&rig, &slug)?;
+    go(&rig, &slug).await?;
     rig.wait_for_detail("frozen", "finished run 2").await?;
     rig.finish().await
 }

@@ -27,7 +27,7 @@ async fn secrets_are_found_nowhere_but_at_the_forge() -> Result<(), Fault> {
     rig.end_daemon(Signal::SIGKILL).await?;
     found.extend(sweep(&rig, &slug, "running without daemon").await?);
     rig.start_daemon().await?;
-    go(&rig, &slug)?;
+    go(&rig, &slug).await?;
     rig.wait_for_detail("frozen", "all done").await?;
     found.extend(sweep(&rig, &slug, "frozen").await?);
     rig.try_command(&["freeze", &slug, "--cold"]).await?;

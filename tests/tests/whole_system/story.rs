@@ -65,7 +65,8 @@ pub(crate) async fn is_gone(rig: &Rig, slug: &str) -> Result<(), Fault> {
     wait_until("its containers are gone", async || {
         rig.docker.state(slug).await.is_none() && rig.docker.state(&sidecar).await.is_none()
     })
-    .await?;
+    .await
+    .map_err(|error| format!("{error}\n{}", rig.log()))?;
     let files = rig.data_dir().join("bottles").join(slug);
     wait_until("its files are gone", async || !files.exists()).await
 }

@@ -60,7 +60,7 @@ async fn run(shared: &Arc<Shared>, call: Call, place: OwnedSemaphorePermit) -> B
     };
     let task = shared.calls.spawn(shared.cut.clone().run_until_cancelled_owned(work));
     match timeout(shared.limits.call_timeout, task).await {
-        Ok(Ok(Some(response))) => json(&response),
+        Ok(Ok(Some(response))) => json(response),
         Ok(Ok(None)) => {
             error(id, RpcError::new(ErrorCode::NotReady, "the server is ending").into())
         }
@@ -90,9 +90,10 @@ fn fault(method: &'static str, failed: &JoinError) -> ErrorObjectOwned {
 }
 
 fn error(id: Id<'_>, object: ErrorObjectOwned) -> Bytes {
-    json(&MethodResponse::error(id, object))
+    json(MethodResponse::error(id, object))
 }
 
-fn json(response: &MethodResponse) -> Bytes {
-    Bytes::copy_from_slice(response.as_json().get().as_bytes())
+/// Without a copy: answers may be large.
+fn json(response: MethodResponse) -> Bytes {
+    Bytes::from(String::from(Box::<str>::from(response.into_json())))
 }

@@ -165,8 +165,17 @@ async fn a_peer_that_never_reads_is_cut_off() {
     let server = Server::start(Limits { stall_timeout: Duration::from_millis(150), ..limits() });
     let mut peer = server.connect().await;
     peer.write_all(&harness::request(&call("big", json!({})))).await.unwrap();
-    // The answer is larger than the socket's buffers. By now the server has given up on it.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    // The answer is larger than the socket's buffers; writing shows when the server has given up.
+    let mut given_up = false;
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let error = peer.try_write(b" ").err().map(|error| error.kind());
+        given_up = error.is_some_and(|kind| kind != std::io::ErrorKind::WouldBlock);
+        if given_up {
+            break;
+        }
+    }
+    assert!(given_up, "the server still waits");
     let mut read = Vec::new();
     let outcome = peer.read_to_end(&mut read).await;
     assert!(outcome.is_err() || read.len() < harness::BIG, "the whole answer came: {}", read.len());

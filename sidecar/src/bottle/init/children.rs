@@ -5,15 +5,17 @@
 use std::{
     collections::HashMap,
     io,
-    process::Command,
+    os::unix::process::ExitStatusExt as _,
+    process::{Child, Command, ExitStatus},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use nix::{
+    errno::Errno,
     sys::{
         signal::{Signal, kill, killpg},
-        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+        wait::{Id, WaitPidFlag, waitid, waitpid},
     },
     unistd::Pid,
 };
@@ -29,7 +31,14 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 const SWEEPS_MAX: u32 = 200;
 
 /// The children that somebody waits for, by process id.
-type Waiting = HashMap<Pid, oneshot::Sender<i32>>;
+type Waiting = HashMap<Pid, Agent>;
+
+/// A program that leads its own process group, and who is to hear of its end.
+#[derive(Debug)]
+struct Agent {
+    child: Child,
+    ended: oneshot::Sender<i32>,
+}
 
 /// Starts and reaps processes. Clones are the same one.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +57,7 @@ impl Children {
         let mut waiting = self.lock();
         let child = command.spawn()?;
         let (ended, end) = oneshot::channel();
-        waiting.insert(pid(child.id()), ended);
+        waiting.insert(pid(child.id()), Agent { child, ended });
         Ok(end)
     }
 
@@ -66,14 +75,18 @@ impl Children {
     /// of ours by now, or become so when their parents are killed.
     pub async fn sweep(&self) {
         for _ in 0..SWEEPS_MAX {
-            let left = living_children();
-            if left.is_empty() {
+            // A look takes its time: a process that it has passed may become ours while it goes on
+            // to the parent that dies. The second look finds that one.
+            if children().is_empty() && children().is_empty() {
                 return;
             }
-            for child in left {
-                // It may have ended in this moment.
-                kill(child, Signal::SIGKILL).ok();
+            for (child, life) in children() {
+                if life == Life::Living {
+                    // It may have ended in this moment.
+                    kill(child, Signal::SIGKILL).ok();
+                }
             }
+            // The dead are the reaper's.
             tokio::time::sleep(SWEEP_PAUSE).await;
         }
         tracing::warn!("some processes of the run would not end");
@@ -97,18 +110,15 @@ impl Children {
     }
 
     fn reap_all(&self) {
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let mut waiting = self.lock();
-        while let Some(child) = waitid(Id::All, look).ok().and_then(|status| status.pid()) {
-            let waited_for = waiting.remove(&child);
-            if waited_for.is_some() {
+        while let Some(child) = dead_child() {
+            if let Some(agent) = waiting.remove(&child) {
                 // Before the leader is reaped: until then its number cannot be another group's.
                 killpg(child, Signal::SIGKILL).ok();
-            }
-            let Ok(status) = waitpid(child, Some(WaitPidFlag::WNOHANG)) else { return };
-            if let Some(ended) = waited_for {
-                // Nobody is left to hear it when the bottle is being stopped.
-                ended.send(exit_code(status)).ok();
+                agent.reap();
+            } else if waitpid(child, Some(WaitPidFlag::WNOHANG)) == Err(Errno::ECHILD) {
+                // Somebody else has reaped it; looking again would find it no more.
+                return;
             }
         }
     }
@@ -118,45 +128,70 @@ impl Children {
     }
 }
 
-/// As shells report it.
-fn exit_code(status: WaitStatus) -> i32 {
-    match status {
-        WaitStatus::Exited(_, code) => code,
-        WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
-        WaitStatus::Stopped(..)
-        | WaitStatus::PtraceEvent(..)
-        | WaitStatus::PtraceSyscall(_)
-        | WaitStatus::Continued(_)
-        | WaitStatus::StillAlive => UNKNOWN,
+impl Agent {
+    /// Takes the exit status of a program that is known to have ended.
+    fn reap(mut self) {
+        let code = self.child.try_wait().ok().flatten().map_or(UNKNOWN, exit_code);
+        // Nobody is left to hear it when the bottle is being stopped.
+        self.ended.send(code).ok();
     }
 }
 
-/// A child that is said to have ended, and has not: no kernel does that.
+/// As shells report it.
+fn exit_code(status: ExitStatus) -> i32 {
+    let by_signal = || status.signal().map(|signal| 128 + signal);
+    status.code().or_else(by_signal).unwrap_or(UNKNOWN)
+}
+
+/// The end of a program that ended in no known way: no kernel does that.
 const UNKNOWN: i32 = 255;
 
 fn pid(id: u32) -> Pid {
     Pid::from_raw(id.cast_signed())
 }
 
-/// Children of this process that have not ended yet.
-fn living_children() -> Vec<Pid> {
+/// A child that has ended and is still to be reaped.
+fn dead_child() -> Option<Pid> {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(Id::All, look) {
+        Ok(status) => status.pid(),
+        // Ended by a real-time signal, for which nix has no name: it withholds the process then.
+        Err(Errno::EINVAL) => {
+            children().into_iter().find(|(_, life)| *life == Life::Ended).map(|(child, _)| child)
+        }
+        Err(_) => None,
+    }
+}
+
+/// Whether a process still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Living,
+    Ended,
+}
+
+/// Children of this process that are not reaped yet.
+fn children() -> Vec<(Pid, Life)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let me = std::process::id();
-    ids.filter(|id| is_living_child(*id, me)).map(pid).collect()
-}
-
-fn is_living_child(id: u32, parent: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    parent_and_state(&stat).is_some_and(|(of, state)| of == parent && !matches!(state, "Z" | "X"))
+    ids.filter_map(|id: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let (parent, life) = parent_and_life(&stat)?;
+        (parent == me).then(|| (pid(id), life))
+    })
+    .collect()
 }
 
 /// Reads `pid (name) state ppid ...` (proc_pid_stat(5)); the name may hold anything, `)` too.
-fn parent_and_state(stat: &str) -> Option<(u32, &str)> {
+fn parent_and_life(stat: &str) -> Option<(u32, Life)> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    Some((fields.next()?.parse().ok()?, state))
+    let life = match fields.next()? {
+        "Z" | "X" => Life::Ended,
+        _ => Life::Living,
+    };
+    Some((fields.next()?.parse().ok()?, life))
 }
 
 #[cfg(test)]
@@ -165,16 +200,17 @@ mod tests {
 
     #[test]
     fn a_process_with_an_odd_name_has_a_parent() {
-        assert_eq!(parent_and_state("7 (sh) S 1 7 7 0"), Some((1, "S")));
-        assert_eq!(parent_and_state("7 (a) Z 9 (b) c) Z 1 7"), Some((1, "Z")));
-        assert_eq!(parent_and_state(""), None);
-        assert_eq!(parent_and_state("7 (sh) S"), None);
+        assert_eq!(parent_and_life("7 (sh) S 1 7 7 0"), Some((1, Life::Living)));
+        assert_eq!(parent_and_life("7 (a) Z 9 (b) c) Z 1 7"), Some((1, Life::Ended)));
+        assert_eq!(parent_and_life(""), None);
+        assert_eq!(parent_and_life("7 (sh) S"), None);
     }
 
     #[test]
     fn exit_codes_are_those_of_a_shell() {
-        let pid = Pid::from_raw(7);
-        assert_eq!(exit_code(WaitStatus::Exited(pid, 3)), 3);
-        assert_eq!(exit_code(WaitStatus::Signaled(pid, Signal::SIGKILL, false)), 137);
+        // As wait(2) packs them: the code in the second byte, a signal in the first.
+        assert_eq!(exit_code(ExitStatus::from_raw(3 << 8)), 3);
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), 137);
+        assert_eq!(exit_code(ExitStatus::from_raw(34)), 162);
     }
 }

@@ -28,6 +28,8 @@ use crate::bottle::config::{Environment, PROGRAMS};
 
 /// Stands for the prompt in an argument.
 const PLACEHOLDER: &str = "{prompt}";
+/// Hosts that are in the bottle itself.
+const NOT_PROXIED: &str = "127.0.0.1,localhost";
 
 /// Where agent programs are started.
 #[derive(Debug, Clone)]
@@ -54,16 +56,16 @@ pub struct Launch {
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// The sidecar does not say what this bottle is.
-    #[error("cannot learn what this bottle is: {0}")]
-    Context(RpcError),
+    #[error("cannot learn what this bottle is")]
+    Context(#[source] RpcError),
     /// Plain git would not work.
-    #[error("cannot set up git: {0}")]
-    Git(io::Error),
+    #[error("cannot set up git")]
+    Git(#[source] io::Error),
     /// Nothing to start.
     #[error("the run has no command")]
     NoCommand,
     /// The work tree's directory or the prompt's.
-    #[error("cannot make {}: {source}", path.display())]
+    #[error("cannot make {}", path.display())]
     Directory {
         /// Which.
         path: PathBuf,
@@ -71,13 +73,13 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// The prompt could not be put down.
-    #[error("cannot hand over the prompt: {0}")]
-    Prompt(io::Error),
+    #[error("cannot hand over the prompt")]
+    Prompt(#[source] io::Error),
     /// No pipe.
-    #[error("cannot make a pipe for the output: {0}")]
-    Pipe(io::Error),
+    #[error("cannot make a pipe for the output")]
+    Pipe(#[source] io::Error),
     /// The operating system did not start it.
-    #[error("cannot start {program}: {source}")]
+    #[error("cannot start {program}")]
     Start {
         /// What.
         program: String,
@@ -165,9 +167,13 @@ impl Place {
             ("BOT_BOTTLE_SOCKET", self.socket.display().to_string()),
             ("FORGE_OWNER", context.repo.owner().to_string()),
             ("FORGE_REPO", context.repo.name().to_owned()),
+            // Both spellings: curl reads `http_proxy` in small letters only, others the large ones.
             ("HTTP_PROXY", proxy.clone()),
-            ("HTTPS_PROXY", proxy),
-            ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
+            ("http_proxy", proxy.clone()),
+            ("HTTPS_PROXY", proxy.clone()),
+            ("https_proxy", proxy),
+            ("NO_PROXY", NOT_PROXIED.to_owned()),
+            ("no_proxy", NOT_PROXIED.to_owned()),
         ];
         let sometimes = [
             ("FORGE_ISSUE_NUMBER", number(context.issue.as_ref())),

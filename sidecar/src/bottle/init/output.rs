@@ -189,6 +189,7 @@ mod tests {
             }
             let (all, text) = (words.concat(), tail.text());
             prop_assert!(all.ends_with(&text));
+            prop_assert!(tail.bytes.len() <= limits::OUTPUT_TAIL_MAX_BYTES);
             prop_assert!(text.len() <= limits::OUTPUT_TAIL_MAX_BYTES);
             prop_assert!(text.len() + 3 >= all.len().min(limits::OUTPUT_TAIL_MAX_BYTES));
         }

@@ -8,12 +8,15 @@ use std::sync::{
 use protocol::{agent::RunExit, grant::RunSpec, ids::RunId};
 use tokio::sync::oneshot;
 
-use crate::bottle::init::{
-    children::Children,
-    git,
-    launch::{Launch, LaunchError, Place},
-    output,
-    sidecar::Sidecar,
+use crate::bottle::{
+    init::{
+        children::Children,
+        git,
+        launch::{Launch, LaunchError, Place},
+        output,
+        sidecar::Sidecar,
+    },
+    whole_story,
 };
 
 /// Serves the runs that the sidecar hands out.
@@ -60,9 +63,10 @@ impl Runs {
                 tokio::join!(report, running.finish(&self.children)).1
             }
             Err(error) => {
-                tracing::error!(run = %spec.run, %error, "the agent could not be started");
+                let reason = whole_story(&error);
+                tracing::error!(run = %spec.run, %reason, "the agent could not be started");
                 self.sidecar.run_started(&spec.run).await;
-                RunExit { code: error.exit_code(), output_tail: format!("bottle: {error}\n") }
+                RunExit { code: error.exit_code(), output_tail: format!("bottle: {reason}\n") }
             }
         };
         tracing::info!(run = %spec.run, code = exit.code, "agent ended");

@@ -181,3 +181,42 @@ fn deeper_than(json: &[u8], max: usize) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KNOWN: Known = &[("read_issue", &["number"])];
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        assert!(!deeper_than(br#"{"a":["[[[[\"[[",{}]}"#, 3));
+        assert!(deeper_than(br#"{"a":[[{}]]}"#, 3));
+        assert!(!deeper_than(b"][][][", 1));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(call) = read(&bytes, KNOWN, 64) {
+                prop_assert_eq!(call.method, "read_issue");
+            }
+        }
+
+        #[test]
+        fn a_call_is_kept_to_the_letter(id in any::<u64>(), number in any::<u64>()) {
+            let params = format!("{{\"number\":{number}}}");
+            let body = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"read_issue\",\"params\":{params}}}");
+            let call = read(body.as_bytes(), KNOWN, 64).unwrap();
+            prop_assert_eq!((call.id, call.params), (Id::Number(id), Some(params)));
+        }
+
+        #[test]
+        fn only_listed_parameters_pass(name in "[a-z]{1,10}") {
+            let body = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"read_issue\",\"params\":{{\"{name}\":1}}}}");
+            prop_assert_eq!(read(body.as_bytes(), KNOWN, 64).is_ok(), name == "number");
+        }
+    }
+}
