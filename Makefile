@@ -1,6 +1,6 @@
 # Each target is one script in deploy/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint clean
+.PHONY: help setup build demo test lint install clean
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -20,6 +20,9 @@ test: ## set up, lint, then run all tests
 
 lint: ## check format, lints and scripts
 	@deploy/lint.sh
+
+install: ## build, then copy programs, images and the systemd unit to /usr/local and /etc
+	@deploy/install.sh
 
 clean: ## remove what was built, and the default bottle's image
 	@deploy/clean.sh

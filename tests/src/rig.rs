@@ -289,16 +289,10 @@ impl Rig {
         self.daemon.as_ref().and_then(Child::id)
     }
 
-    /// Leaves everything running and says where its files are.
-    pub fn keep(mut self) -> PathBuf {
-        if let Some(daemon) = self.daemon.take() {
-            // Neither ended nor waited for: it goes on after us.
-            std::mem::forget(daemon);
-        }
-        self.docker.keep();
-        let dir = self.dir.path().to_owned();
-        self.dir.disable_cleanup(true);
-        dir
+    /// How a person runs `orchestrate` on this installation.
+    pub fn command_line(&self) -> String {
+        let config = self.dir.path().join("config.toml");
+        format!("{} --config {}", self.programs.orchestrate.display(), config.display())
     }
 
     /// Ends everything and removes all that was made; says what could not be.

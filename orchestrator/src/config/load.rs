@@ -58,7 +58,7 @@ pub fn data_dir(path: &Path, env: Environment<'_>) -> PathBuf {
         std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
     let named = table.and_then(|table| Some(table.get("data_dir")?.as_str()?.to_owned()));
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    named.map_or_else(|| default_dir(env), |text| resolve(dir, &text, env))
+    named.map_or_else(|| dir.to_owned(), |text| resolve(dir, &text, env))
 }
 
 /// A path as it is written in a file of `dir`.
@@ -87,7 +87,7 @@ impl Reader<'_> {
         let file: ConfigFile =
             self.toml(path, "run `orchestrate init` to write a commented one")?;
         let place = path.display().to_string();
-        let data_dir = file.data_dir.map_or_else(|| default_dir(self.env), |text| self.path(&text));
+        let data_dir = file.data_dir.map_or_else(|| self.dir.clone(), |text| self.path(&text));
         let profiles = self.profiles();
         let agents = self.agents(&profiles);
         let branch_prefix =

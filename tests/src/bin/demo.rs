@@ -12,7 +12,7 @@ use e2e::rig::{BOT, Fault, REPO, Rig, Setup, wait_until};
 /// Plays one issue for real: forge, daemon, agent in a bottle, review, merge.
 #[derive(Debug, clap::Parser)]
 struct Arguments {
-    /// Leave everything running at the end and say how to look around.
+    /// Leave everything running before the merge, until Ctrl-C, and say how to look around.
     #[arg(long)]
     keep: bool,
     /// Which agent; there is "command", a shell script.
@@ -98,26 +98,33 @@ async fn play(keep: bool) -> Result<(), Fault> {
     expect(refusals == 2, "the agent's two trespasses were not both refused")?;
 
     if keep {
-        let base = rig.forge.base_url().to_owned();
-        let dir = rig.keep();
-        story.say(&format!(
-            "left running. Look around:\n  orchestrate --config {0}/config.toml status\n  \
-             orchestrate --config {0}/config.toml logs {slug}\n  docker ps --filter label=bot-bottle.slug={slug}\n\
-             forge: {base} (it ends with this program; press Ctrl-C to end it)",
-            dir.display()
-        ))?;
+        story.say(&look_around(&rig, &slug))?;
         tokio::signal::ctrl_c().await?;
-        return Ok(());
+        return rig.finish().await;
     }
     rig.forge.merge("alice", REPO, pull).await.map_err(refused)?;
     story.say(&format!("alice merged pull request #{pull}"))?;
     rig.wait_for_detail("destroyed", "pull request merged").await?;
-    wait_until("its containers are gone", async || rig.docker.state(&slug).await.is_none()).await?;
+    wait_until("nothing is left of it", async || {
+        rig.try_command(&["status"]).await.is_ok_and(|status| !status.contains("cleaning up"))
+    })
+    .await?;
     story.say(&format!("the bottle is destroyed:\n{}", rig.try_command(&["status"]).await?))?;
     rig.finish().await?;
     story.say("everything that was started is gone")?;
     writeln!(io::stdout().lock(), "demo: ok")?;
     Ok(())
+}
+
+fn look_around(rig: &Rig, slug: &str) -> String {
+    let command = rig.command_line();
+    format!(
+        "everything goes on until you press Ctrl-C. Meanwhile, in another terminal:\n  \
+         {command} status\n  {command} logs {slug}\n  {command} logs {slug} --output\n  \
+         docker ps --filter label=bot-bottle.slug={slug}\n  \
+         git clone {}",
+        rig.forge.clone_url(REPO)
+    )
 }
 
 fn titled(title: &str) -> e2e::forge_double::NewIssue {

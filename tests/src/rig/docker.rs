@@ -11,7 +11,6 @@ use super::Fault;
 pub struct Docker {
     network: String,
     gateway: Ipv4Addr,
-    keep: bool,
 }
 
 impl Docker {
@@ -31,7 +30,7 @@ impl Docker {
         .await?;
         let format = "{{(index .IPAM.Config 0).Gateway}}";
         let gateway = run(&["network", "inspect", "--format", format, &network]).await?;
-        Ok(Self { gateway: gateway.trim().parse()?, network, keep: false })
+        Ok(Self { gateway: gateway.trim().parse()?, network })
     }
 
     /// The network's name.
@@ -56,11 +55,6 @@ impl Docker {
     pub async fn state(&self, container: &str) -> Option<String> {
         let state = run(&["inspect", "--format", "{{.State.Status}}", container]).await.ok()?;
         Some(state.trim().to_owned())
-    }
-
-    /// Leaves everything as it is.
-    pub(super) fn keep(&mut self) {
-        self.keep = true;
     }
 
     /// Removes the containers on the network and their bottles, and the network.
@@ -90,9 +84,6 @@ impl Docker {
 impl Drop for Docker {
     /// A test that failed cleans up too.
     fn drop(&mut self) {
-        if self.keep {
-            return;
-        }
         let script = "for id in $(docker ps -aq --filter network=\"$1\"); do \
                 instance=$(docker inspect --format '{{index .Config.Labels \"bot-bottle.instance\"}}' \"$id\"); \
                 docker ps -aq --filter label=bot-bottle.instance=\"$instance\" | xargs -r docker rm -fv; \
