@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=deploy/lib.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-need_root
+need_root "installing into /usr/local"
 "$ROOT/deploy/setup.sh"
 "$ROOT/deploy/build.sh" >/dev/null
 install -D -m 0755 "$TARGET_DIR/release/orchestrate" /usr/local/bin/orchestrate
