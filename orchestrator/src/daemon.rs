@@ -26,7 +26,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, serve, serve_http};
 pub use setup::LockError;
 
 /// What all parts of the daemon share.

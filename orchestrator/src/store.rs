@@ -8,7 +8,7 @@ mod books;
 mod open;
 mod writer;
 
-pub use books::{Books, HintRow, LogRow, Work};
+pub use books::{Arrival, Books, HintRow, LogRow, Work};
 pub use open::open;
 pub use writer::Store;
 

@@ -54,8 +54,11 @@ pub fn load(path: &Path, env: Environment<'_>) -> Result<Config, Mistakes> {
 /// Where the data is, as far as it can be told from a configuration that may have mistakes: looking
 /// at a running daemon must work while its configuration is being changed.
 pub fn data_dir(path: &Path, env: Environment<'_>) -> PathBuf {
-    let table =
-        std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    // A FIFO would hold us up for ever (CASES 219).
+    let plain =
+        std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() <= FILE_MAX_BYTES);
+    let text = plain.then(|| std::fs::read_to_string(path).ok()).flatten();
+    let table = text.and_then(|text| text.parse::<toml::Table>().ok());
     let named = table.and_then(|table| Some(table.get("data_dir")?.as_str()?.to_owned()));
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
     named.map_or_else(|| dir.to_owned(), |text| resolve(dir, &text, env))

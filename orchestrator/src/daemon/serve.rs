@@ -148,7 +148,7 @@ async fn http(daemon: Arc<Daemon>, listener: TcpListener) {
 }
 
 /// Serves HTTP with a bound on connections and on the time that a head may take.
-async fn serve_http(listener: TcpListener, routes: Router, stop: impl Future<Output = ()>) {
+pub async fn serve_http(listener: TcpListener, routes: Router, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
     let mut connections = JoinSet::new();
     tokio::pin!(stop);

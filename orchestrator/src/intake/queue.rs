@@ -30,7 +30,7 @@ use crate::{
         spec::{Places, uid},
     },
     life::{self, Laws},
-    store::{Books, Store, StoreError},
+    store::{Arrival, Books, Store, StoreError},
 };
 
 /// Reads the queues of all bottles.
@@ -78,7 +78,7 @@ impl Relay {
         let read = tokio::task::spawn_blocking(move || {
             dir::read(&queue, owner, nonce.as_ref()).map(|found| (queue, found))
         });
-        let (queue, found) = match read.await {
+        let (queue, mut found) = match read.await {
             Ok(Ok(read)) => read,
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Ok(Err(error)) => {
@@ -90,7 +90,7 @@ impl Relay {
         if found.is_empty() {
             return Ok(false);
         }
-        self.accept(laws, slug, &found).await?;
+        self.accept(laws, slug, &mut found).await?;
         let removed = tokio::task::spawn_blocking(move || dir::clear(&queue, &found)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%slug, %error, "cannot clear a queue; it will be read again");
@@ -98,36 +98,54 @@ impl Relay {
         Ok(true)
     }
 
+    /// Stores what is new; what cannot be used is marked as such.
     async fn accept(
         &self,
         laws: &Laws,
         slug: &Slug,
-        found: &[dir::Found],
+        found: &mut [dir::Found],
     ) -> Result<(), StoreError> {
-        let mut events = Vec::new();
-        for file in found {
-            match &file.content {
-                Ok(event) if event.slug == *slug => events.push(event.clone()),
-                Ok(_) => {
-                    tracing::warn!(%slug, file = %file.shown(), "a queue event of another bottle");
-                }
-                Err(why) => {
-                    tracing::warn!(%slug, file = %file.shown(), why, "a queue file cannot be used");
-                }
+        for file in found.iter_mut() {
+            if file.content.as_ref().is_ok_and(|event| event.slug != *slug) {
+                file.content = Err("it is an event of another bottle");
             }
         }
-        let (laws, slug) = (laws.clone(), slug.clone());
+        let usable = |file: &dir::Found| Some((file.content.clone().ok()?, file.digest.clone()));
+        let events: Vec<_> = found.iter().map(usable).collect();
+        let (laws, owner) = (laws.clone(), slug.clone());
         let work = move |books: &Books<'_>| {
-            for event in &events {
-                if let Some(bottle) = books.bottle(&slug)?
-                    && books.arrive(&format!("queue:{slug}:{}", event.id), None, clock::now())?
-                {
-                    hear(books, &laws, &bottle, event)?;
-                }
-            }
-            Ok(())
+            let take = |event: Option<(QueueEvent, String)>| match event {
+                Some((event, digest)) => take(books, &laws, &owner, &event, &digest),
+                None => Ok(true),
+            };
+            events.into_iter().map(take).collect::<Result<Vec<bool>, _>>()
         };
-        self.store.write(work).await
+        let honest = self.store.write(work).await?;
+        for (file, honest) in found.iter_mut().zip(honest) {
+            if !honest {
+                file.content = Err("its id is known with another content");
+            }
+            if let Err(why) = &file.content {
+                tracing::warn!(%slug, file = %file.shown(), why, "a queue file cannot be used");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes an event in if it is new; says whether it is what its id stood for before (CASES 129).
+fn take(
+    books: &Books<'_>,
+    laws: &Laws,
+    slug: &Slug,
+    event: &QueueEvent,
+    digest: &str,
+) -> Result<bool, StoreError> {
+    let Some(bottle) = books.bottle(slug)? else { return Ok(true) };
+    match books.arrive_once(&format!("queue:{slug}:{}", event.id), digest, clock::now())? {
+        Arrival::New => hear(books, laws, &bottle, event).map(|()| true),
+        Arrival::Known => Ok(true),
+        Arrival::Other => Ok(false),
     }
 }
 

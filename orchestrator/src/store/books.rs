@@ -24,6 +24,17 @@ pub struct HintRow {
     pub attempts: u32,
 }
 
+/// What a key's content is to what came under it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The key was not known.
+    New,
+    /// The same content came before.
+    Known,
+    /// Another content came before.
+    Other,
+}
+
 /// What is to be done now, and when there will be more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Work {
@@ -182,6 +193,25 @@ impl<'a> Books<'a> {
         let sql = "INSERT OR IGNORE INTO inbox (key, lane, received_ms) VALUES (?1, ?2, ?3)";
         let row = params![key, lane, now.as_millisecond()];
         Ok(self.connection.prepare_cached(sql)?.execute(row)? == 1)
+    }
+
+    /// Notes that something with this unique key and content arrived, to be dealt with in this
+    /// transaction.
+    pub fn arrive_once(
+        &self,
+        key: &str,
+        digest: &str,
+        now: Timestamp,
+    ) -> Result<Arrival, StoreError> {
+        if self.arrive(key, None, now)? {
+            let sql = "UPDATE inbox SET digest = ?2 WHERE key = ?1";
+            self.connection.prepare_cached(sql)?.execute([key, digest])?;
+            return Ok(Arrival::New);
+        }
+        // Rows from before digests were kept have none: their repeats are taken as such.
+        let sql = "SELECT 1 FROM inbox WHERE key = ?1 AND coalesce(digest, ?2) = ?2";
+        let same = self.connection.prepare_cached(sql)?.exists([key, digest])?;
+        Ok(if same { Arrival::Known } else { Arrival::Other })
     }
 
     /// Whether something waits in a lane already.

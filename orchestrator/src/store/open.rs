@@ -11,8 +11,9 @@ use super::StoreError;
 /// <https://sqlite.org/wal.html#walresetbug>
 const SQLITE_MIN: i32 = 3_051_003;
 
-const SCHEMA: &[M<'static>] = &[M::up(
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+const SCHEMA: &[M<'static>] = &[
+    M::up(
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
      CREATE TABLE bottles (
          slug TEXT PRIMARY KEY,
          serial INTEGER NOT NULL UNIQUE,
@@ -61,7 +62,10 @@ const SCHEMA: &[M<'static>] = &[M::up(
          sentence TEXT NOT NULL
      ) STRICT;
      CREATE INDEX log_by_slug ON log (slug, position);",
-)];
+    ),
+    // What came under a key, so that another content under it is noticed.
+    M::up("ALTER TABLE inbox ADD COLUMN digest TEXT"),
+];
 
 /// Opens the database at `path`, makes it if there is none, and brings it to this version's schema.
 ///

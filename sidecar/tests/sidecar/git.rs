@@ -131,6 +131,7 @@ async fn a_large_push_that_git_probes_first_works() {
     let (done, said) = clone.push(&[&Clone::to_branch()]).await;
     assert!(done, "{said}");
     assert_eq!(clone.pushes_seen(), 1, "the probe went to the forge");
+    assert_eq!(clone.bottle.sentences().len(), 1, "the probe was recorded");
 }
 
 // CASES 66-70

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Instant,
 };
 
@@ -52,15 +53,27 @@ impl Story {
         Ok(out.flush()?)
     }
 
-    /// The op log's lines after the first `seen`, and how many there are now.
-    async fn op_log(&self, rig: &Rig, slug: &str, seen: usize) -> Result<usize, Fault> {
-        let log = rig.op_log(slug).await?;
-        let lines: Vec<&str> = log.lines().collect();
-        for line in lines.iter().skip(seen) {
-            let sentence = line.split_once("  ").map_or(*line, |(_, sentence)| sentence);
-            self.say(&format!("    {sentence}"))?;
-        }
-        Ok(lines.len())
+    /// Prints the op log as it grows until the bottle's detail contains `words`; `seen` lines were
+    /// printed before.
+    async fn follow(
+        &self,
+        rig: &Rig,
+        slug: &str,
+        seen: &AtomicUsize,
+        words: &str,
+    ) -> Result<(), Fault> {
+        let reached = async || {
+            let log = rig.op_log(slug).await.unwrap_or_default();
+            for line in log.lines().skip(seen.load(Relaxed)) {
+                let sentence = line.split_once("  ").map_or(line, |(_, sentence)| sentence);
+                seen.fetch_add(1, Relaxed);
+                if self.say(&format!("    {sentence}")).is_err() || sentence.contains(words) {
+                    return true;
+                }
+            }
+            false
+        };
+        wait_until(&format!("the op log says {words:?}"), reached).await
     }
 }
 
@@ -72,14 +85,11 @@ async fn play(keep: bool) -> Result<(), Fault> {
     let issue = rig.ask_for_work("Add a greeting", "Please add `hello.txt` saying hello.").await?;
     story.say(&format!("alice labelled issue #{issue} and assigned it to {BOT}"))?;
 
+    let seen = AtomicUsize::new(0);
     let slug = rig.wait_for("running").await?;
     story.say(&format!("bottle {slug} runs:\n{}", rig.try_command(&["status"]).await?))?;
-    rig.wait_for("frozen").await?;
-    let seen = story.op_log(&rig, &slug, 0).await?;
-    story.say(&format!(
-        "the agent is done, the bottle is frozen:\n{}",
-        rig.try_command(&["status"]).await?
-    ))?;
+    story.follow(&rig, &slug, &seen, "frozen: ").await?;
+    story.say(&format!("the bottle is frozen:\n{}", rig.try_command(&["status"]).await?))?;
 
     let pull = pull_request(&rig).await?;
     rig.forge
@@ -87,8 +97,7 @@ async fn play(keep: bool) -> Result<(), Fault> {
         .await
         .map_err(refused)?;
     story.say(&format!("bob commented on pull request #{pull}"))?;
-    rig.wait_for_detail("frozen", "friendlier").await?;
-    story.op_log(&rig, &slug, seen).await?;
+    story.follow(&rig, &slug, &seen, "frozen: ").await?;
     let branch = format!("bot-bottle/{issue}/{slug}");
     let file = rig.forge.file_at(REPO, &branch, "hello.txt").await.unwrap_or_default();
     story.say(&format!("hello.txt on {branch} now says: {}", file.trim()))?;

@@ -23,6 +23,7 @@ use protocol::{
     ids::{EventId, Nonce},
     limits,
 };
+use sha2::{Digest as _, Sha256};
 
 /// A file that was found.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Found {
     name: CString,
     /// Its event, or why it cannot be used.
     pub content: Result<QueueEvent, &'static str>,
+    /// SHA-256 of its bytes in hexadecimal; empty where they were not read.
+    pub digest: String,
 }
 
 impl Found {
@@ -52,23 +55,26 @@ pub(super) fn read(queue: &Path, owner: u32, current: Option<&Nonce>) -> io::Res
     Ok(names
         .into_iter()
         .map(|name| {
-            let content = event(&new, &name, owner);
-            Found { name, content }
+            let bytes = content(&new, &name, owner);
+            let digest = bytes.as_ref().map(Sha256::digest).map(hex::encode).unwrap_or_default();
+            let content = bytes.and_then(|bytes| event(&name, &bytes));
+            Found { name, content, digest }
         })
         .collect())
 }
 
-/// Unlinks what was used and moves the rest to `bad/`.
+/// Unlinks what was used and moves the rest to `bad/`. One that cannot be moved keeps nothing else.
 pub(super) fn clear(queue: &Path, found: &[Found]) -> io::Result<()> {
     let new = directory(queue, c"new")?;
-    for file in found {
+    let clear_one = |file: &Found| {
         if file.content.is_ok() {
-            gone(unlinkat(&new, file.name.as_c_str(), UnlinkatFlags::NoRemoveDir))?;
+            gone(unlinkat(&new, file.name.as_c_str(), UnlinkatFlags::NoRemoveDir))
         } else {
-            put_away(queue, &new, &file.name)?;
+            put_away(queue, &new, &file.name)
         }
-    }
-    Ok(())
+    };
+    let cleared: Vec<io::Result<()>> = found.iter().map(clear_one).collect();
+    cleared.into_iter().collect()
 }
 
 /// Moves a file to `bad/`; where that is not possible, removes it.
@@ -108,20 +114,23 @@ fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
     Ok(names)
 }
 
-fn event(dir: &OwnedFd, name: &CStr, owner: u32) -> Result<QueueEvent, &'static str> {
+fn id(name: &CStr) -> Result<EventId, &'static str> {
     let id = name.to_str().ok().and_then(|name| name.strip_suffix(".json"));
-    let id: EventId = id.and_then(|id| id.parse().ok()).ok_or("its name is not an event's")?;
-    let bytes = content(dir, name, owner)?;
+    id.and_then(|id| id.parse().ok()).ok_or("its name is not an event's")
+}
+
+fn event(name: &CStr, bytes: &[u8]) -> Result<QueueEvent, &'static str> {
+    let id = id(name)?;
     // Looked at before the whole, so that a newer writer is told apart from a broken one.
     #[derive(serde::Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let Versioned { version } = serde_json::from_slice(&bytes).map_err(|_| "it is not an event")?;
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(|_| "it is not an event")?;
     if version != VERSION {
         return Err("it has a version that is not known here");
     }
-    let event: QueueEvent = serde_json::from_slice(&bytes).map_err(|_| "it is not an event")?;
+    let event: QueueEvent = serde_json::from_slice(bytes).map_err(|_| "it is not an event")?;
     if event.id != id {
         return Err("its name is another event's");
     }
@@ -130,6 +139,7 @@ fn event(dir: &OwnedFd, name: &CStr, owner: u32) -> Result<QueueEvent, &'static 
 
 /// The bytes of a plain file that its owner wrote and nobody else links to.
 fn content(dir: &OwnedFd, name: &CStr, owner: u32) -> Result<Vec<u8>, &'static str> {
+    id(name)?;
     let flags = OFlag::O_RDONLY
         | OFlag::O_NOFOLLOW
         | OFlag::O_NONBLOCK

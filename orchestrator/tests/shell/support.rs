@@ -1,0 +1,121 @@
+//! What the tests share: a store in a temporary directory, laws, and bottles as records.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    num::NonZeroU32,
+    str::FromStr,
+};
+
+use jiff::Timestamp;
+use orchestrator::{
+    life::Laws,
+    store::{Store, open},
+};
+use orchestrator_core::{
+    bottle::{Bottle, Home, Origin, Prompt, State},
+    policy::Rules,
+    timing::Timing,
+};
+use protocol::ids::IssueNumber;
+use tempfile::TempDir;
+
+pub(crate) fn name<T>(text: &str) -> T
+where
+    T: FromStr,
+    T::Err: Debug,
+{
+    text.parse().unwrap()
+}
+
+pub(crate) fn number(number: u64) -> IssueNumber {
+    number.try_into().unwrap()
+}
+
+/// A directory with a store in it.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub(crate) dir: TempDir,
+    pub(crate) store: Store,
+}
+
+impl Disk {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::start(open(&dir.path().join("bot-bottle.db")).unwrap()).unwrap();
+        Self { dir, store }
+    }
+
+    /// The lanes in which something waits.
+    pub(crate) async fn lanes(&self) -> Vec<String> {
+        self.store.write(|books| Ok(books.work(Timestamp::MAX)?.hints)).await.unwrap()
+    }
+
+    /// Rows of the inbox that wait in a lane.
+    pub(crate) async fn waiting(&self, lane: &str) -> usize {
+        let lane = lane.to_owned();
+        let hints = self.store.write(move |books| books.hints(&lane, Timestamp::MAX)).await;
+        hints.unwrap().len()
+    }
+}
+
+pub(crate) fn laws(slots: u32) -> Laws {
+    Laws {
+        timing: Timing::default(),
+        slots,
+        rules: Rules {
+            agent_label: "bot-bottle:".to_owned(),
+            profile_label: "bot-bottle-bottle:".to_owned(),
+            repos: BTreeSet::from([name("team/project")]),
+            agents: BTreeMap::from([(name("implementer"), vec![])]),
+            profiles: BTreeSet::new(),
+            own_logins: BTreeSet::from([name("implementer-bot")]),
+            kill_switch: false,
+        },
+        forge: name("gitea"),
+        branch_prefix: name("bot-bottle"),
+        backend: "docker".to_owned(),
+    }
+}
+
+pub(crate) fn queued(slug: &str, serial: u32, issue: u64) -> Bottle {
+    Bottle {
+        slug: name(slug),
+        serial,
+        home: Home {
+            forge: name("gitea"),
+            repo: name("team/project"),
+            issue: Some(number(issue)),
+            origin: Origin::Issue,
+            base: name("main"),
+            branch: name(&format!("bot-bottle/{issue}/{slug}")),
+        },
+        agent: name("implementer"),
+        login: name("implementer-bot"),
+        profiles: vec![],
+        backend: "docker".to_owned(),
+        label: None,
+        pull_requests: vec![],
+        heard: BTreeSet::new(),
+        waiting: vec![Prompt { source: "a test".to_owned(), text: "do it".to_owned() }],
+        runs: 0,
+        nonce: None,
+        last_checkin: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        state: State::Queued { since: Timestamp::UNIX_EPOCH },
+    }
+}
+
+/// The nonce of [`running`].
+pub(crate) const NONCE: &str = "00000000000000aa";
+
+pub(crate) fn running(slug: &str, serial: u32, issue: u64) -> Bottle {
+    let now = Timestamp::now();
+    Bottle {
+        waiting: vec![],
+        runs: 1,
+        nonce: Some(name(NONCE)),
+        state: State::Running { run: NonZeroU32::MIN, since: now, last_news: now, done: None },
+        ..queued(slug, serial, issue)
+    }
+}
