@@ -83,12 +83,15 @@ impl Daemon {
     }
 }
 
+/// A label `<this><agent>` asks for an agent.
+const AGENT_LABEL: &str = "bot-bottle:";
+
 fn rules(config: &Config, own: protocol::ids::Login) -> Rules {
     let mut own_logins: std::collections::BTreeSet<_> =
         config.agents.values().map(|agent| agent.identity.login.clone()).collect();
     own_logins.insert(own);
     Rules {
-        agent_label: "bot-bottle:".to_owned(),
+        agent_label: AGENT_LABEL.to_owned(),
         profile_label: "bot-bottle-bottle:".to_owned(),
         repos: config.forge.repos.iter().cloned().collect(),
         agents: config

@@ -194,7 +194,7 @@ fn complain(failure: &Failure, json: bool) -> ExitCode {
             EXIT_USAGE
         }
         Failure::Rpc(error) => {
-            lines.push(format!("error: {}", show::harmless(&error.message, false)));
+            lines.push(format!("error: {}", error.message));
             lines.extend(error.data.hint.iter().map(|hint| format!("  hint: {hint}")));
             error.data.kind.exit_code()
         }
@@ -212,6 +212,8 @@ fn complain(failure: &Failure, json: bool) -> ExitCode {
             1
         }
     };
+    // Names of files and words of others may carry terminal commands.
+    let lines: Vec<String> = lines.iter().map(|line| show::harmless(line, false)).collect();
     let text = if json {
         format!("{}\n", serde_json::json!({ "error": lines, "exit_code": code }))
     } else {
@@ -246,6 +248,9 @@ fn serve_hint(error: &daemon::ServeError) -> Option<&'static str> {
         daemon::ServeError::Lock(_) => Some("stop it first, or use another data_dir"),
         daemon::ServeError::Listen { .. } => {
             Some("choose another address with server.listen, or stop who has it")
+        }
+        daemon::ServeError::Broken => {
+            Some("start it again; please report what the log says of the panic")
         }
         daemon::ServeError::Files { .. }
         | daemon::ServeError::Store(_)

@@ -238,22 +238,23 @@ impl Reader<'_> {
 
     fn timing(&mut self, place: &str, file: &LimitsFile) -> (Timing, std::time::Duration) {
         let mut timing = Timing::default();
-        let watchdog = (self.env)("FORGE_WATCHDOG_TIMEOUT").or_else(|| file.watchdog.clone());
-        let mut span = |key: &str, text: Option<&str>| {
+        let variable = (self.env)("FORGE_WATCHDOG_TIMEOUT");
+        let mut span = |place: String, text: Option<&str>| {
             let text = text?;
             match units::duration(text) {
                 Ok(span) => Some(span),
-                Err(why) => self.wrong(
-                    format!("{place}: limits.{key}"),
-                    format!("{text:?} is not accepted"),
-                    why,
-                ),
+                Err(why) => self.wrong(place, format!("{text:?} is not accepted"), why),
             }
         };
+        let at = |key: &str| format!("{place}: limits.{key}");
+        let watchdog = match &variable {
+            Some(text) => span("variable FORGE_WATCHDOG_TIMEOUT".to_owned(), Some(text)),
+            None => span(at("watchdog"), file.watchdog.as_deref()),
+        };
         let spans = [
-            (&mut timing.watchdog, span("watchdog", watchdog.as_deref())),
-            (&mut timing.grace, span("grace", file.grace.as_deref())),
-            (&mut timing.hot_for, span("hot_for", file.hot_for.as_deref())),
+            (&mut timing.watchdog, watchdog),
+            (&mut timing.grace, span(at("grace"), file.grace.as_deref())),
+            (&mut timing.hot_for, span(at("hot_for"), file.hot_for.as_deref())),
         ];
         for (target, given) in spans {
             if let Some(given) = given.and_then(|span| span.try_into().ok()) {
@@ -261,7 +262,7 @@ impl Reader<'_> {
             }
         }
         let poll =
-            span("poll", file.poll.as_deref()).unwrap_or(std::time::Duration::from_secs(300));
+            span(at("poll"), file.poll.as_deref()).unwrap_or(std::time::Duration::from_secs(300));
         (timing, poll)
     }
 
@@ -470,7 +471,7 @@ impl Reader<'_> {
                 "chown it to the daemon's user",
             );
         }
-        let text = self.text(&path, "")?;
+        let text = self.text(&path, "write the secret into a plain file")?;
         match Secret::parse(&text) {
             Ok(secret) => Some(secret),
             Err(error) => {

@@ -1,11 +1,11 @@
 //! Giving work to lanes: at most one task for each at a time, and none that is forgotten.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use orchestrator_core::event::Event;
 use protocol::ids::Slug;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use super::{Daemon, look};
 use crate::{clock, life, store::StoreError};
@@ -15,8 +15,8 @@ use crate::{clock, life, store::StoreError};
 const LANES_MAX: usize = 64;
 /// When nothing is due, the store is asked again after this time.
 const IDLE: Duration = Duration::from_secs(60);
-/// After a failure of the store.
-const STORE_BACK_OFF: Duration = Duration::from_secs(1);
+/// After a failure of the store, or of a lane itself.
+const BACK_OFF: Duration = Duration::from_secs(1);
 
 /// A lane: hints about one number, or effects of one bottle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,43 +25,68 @@ enum Lane {
     Effects(Slug),
 }
 
+/// Lanes with a task at work.
+#[derive(Default)]
+struct Busy {
+    tasks: JoinSet<()>,
+    lanes: BTreeMap<task::Id, Lane>,
+}
+
+impl Busy {
+    fn has(&self, lane: &Lane) -> bool {
+        self.lanes.values().any(|busy| busy == lane)
+    }
+
+    fn start(&mut self, lane: Lane, daemon: &Arc<Daemon>) {
+        let (daemon, at) = (Arc::clone(daemon), lane.clone());
+        let task = self.tasks.spawn(async move {
+            match &at {
+                Lane::Hints(name) => look::at_lane(&daemon, name).await,
+                Lane::Effects(slug) => do_effects(&daemon, slug).await,
+            }
+        });
+        self.lanes.insert(task.id(), lane);
+    }
+
+    /// Waits for a task to end, for ever if there is none.
+    async fn ended(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            None => return std::future::pending().await,
+            Some(Ok((id, ()))) => id,
+            // Its work stands in the store and is begun again; the others do not notice.
+            Some(Err(error)) => {
+                tracing::error!(%error, lane = ?self.lanes.get(&error.id()), "a lane broke off");
+                tokio::time::sleep(BACK_OFF).await;
+                error.id()
+            }
+        };
+        self.lanes.remove(&id);
+    }
+}
+
 /// Runs until the daemon stops; then waits for what is under way.
 pub(super) async fn run(daemon: Arc<Daemon>) {
-    let mut tasks: JoinSet<Lane> = JoinSet::new();
-    let mut busy: BTreeSet<Lane> = BTreeSet::new();
+    let mut busy = Busy::default();
     loop {
-        let next = match start(&daemon, &mut tasks, &mut busy).await {
+        let next = match start(&daemon, &mut busy).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is to be done");
-                Some(STORE_BACK_OFF)
+                Some(BACK_OFF)
             }
         };
         tokio::select! {
             () = daemon.work.notified() => {}
-            Some(ended) = tasks.join_next(), if !tasks.is_empty() => match ended {
-                Ok(lane) => { busy.remove(&lane); }
-                Err(error) => {
-                    // The lane's name went with it: ask the store anew for all of them.
-                    tracing::error!(%error, "a lane broke off");
-                    busy.clear();
-                    tasks.join_all().await;
-                    tasks = JoinSet::new();
-                }
-            },
+            () = busy.ended() => {}
             () = tokio::time::sleep(next.unwrap_or(IDLE)) => {}
             () = daemon.stopped() => break,
         }
     }
-    while tasks.join_next().await.is_some() {}
+    while busy.tasks.join_next().await.is_some() {}
 }
 
 /// Starts a task for each lane with work that has none; says how long nothing else will be due.
-async fn start(
-    daemon: &Arc<Daemon>,
-    tasks: &mut JoinSet<Lane>,
-    busy: &mut BTreeSet<Lane>,
-) -> Result<Option<Duration>, StoreError> {
+async fn start(daemon: &Arc<Daemon>, busy: &mut Busy) -> Result<Option<Duration>, StoreError> {
     let laws = daemon.laws();
     let work = daemon
         .store
@@ -72,18 +97,10 @@ async fn start(
             books.work(clock::now())
         })
         .await?;
-    let lanes =
-        work.hints.into_iter().map(Lane::Hints).chain(work.effects.into_iter().map(Lane::Effects));
-    for lane in lanes {
-        if busy.len() < LANES_MAX && busy.insert(lane.clone()) {
-            let daemon = Arc::clone(daemon);
-            tasks.spawn(async move {
-                match &lane {
-                    Lane::Hints(name) => look::at_lane(&daemon, name).await,
-                    Lane::Effects(slug) => do_effects(&daemon, slug).await,
-                }
-                lane
-            });
+    let hints = work.hints.into_iter().map(Lane::Hints);
+    for lane in hints.chain(work.effects.into_iter().map(Lane::Effects)) {
+        if busy.lanes.len() < LANES_MAX && !busy.has(&lane) {
+            busy.start(lane, daemon);
         }
     }
     Ok(work.next.map(until))
@@ -107,7 +124,7 @@ async fn do_effects(daemon: &Daemon, slug: &Slug) {
             Ok(_) => return,
             Err(error) => {
                 tracing::error!(%slug, %error, "cannot read what is to be done for a bottle");
-                tokio::time::sleep(STORE_BACK_OFF).await;
+                tokio::time::sleep(BACK_OFF).await;
                 return;
             }
         };
@@ -123,7 +140,7 @@ async fn do_effects(daemon: &Daemon, slug: &Slug) {
         if let Err(error) = stored {
             // The effect stays in the store and is done again; that does no harm.
             tracing::error!(%slug, %error, "cannot store the outcome of an effect");
-            tokio::time::sleep(STORE_BACK_OFF).await;
+            tokio::time::sleep(BACK_OFF).await;
             return;
         }
         // Its outcome may have given a slot to another bottle.

@@ -13,9 +13,9 @@ use orchestrator_core::{
     policy::Verdict,
     reconcile::{self, Container, Pair, SidecarGrant},
 };
-use protocol::{ids::Slug, limits};
+use protocol::{ids::Slug, item::Issue, limits};
 
-use super::Daemon;
+use super::{AGENT_LABEL, Daemon};
 use crate::{
     clock,
     intake::{sight, webhook},
@@ -103,7 +103,7 @@ async fn judge(daemon: &Daemon, lane: &str, hints: &[HintRow]) -> Result<(), Str
 pub(super) async fn poll(daemon: Arc<Daemon>) {
     loop {
         if let Err(error) = poll_once(&daemon).await {
-            tracing::warn!(error, "cannot look at the forge");
+            tracing::error!(%error, "cannot store what is to be looked at");
         }
         tokio::select! {
             () = tokio::time::sleep(daemon.config.poll) => {}
@@ -112,18 +112,19 @@ pub(super) async fn poll(daemon: Arc<Daemon>) {
     }
 }
 
-async fn poll_once(daemon: &Daemon) -> Result<(), String> {
+async fn poll_once(daemon: &Daemon) -> Result<(), StoreError> {
     let mut lanes = BTreeSet::new();
     for repo in &daemon.config.forge.repos {
-        let issues =
-            daemon.forge.list_issues(repo, None).await.map_err(|error| error.to_string())?;
-        let asked = |labels: &[String]| labels.iter().any(|label| label.starts_with("bot-bottle:"));
-        lanes.extend(
-            issues
-                .iter()
-                .filter(|issue| asked(&issue.labels))
-                .map(|issue| webhook::lane(repo, issue.number)),
-        );
+        // One repository's trouble does not hide the others.
+        match daemon.forge.list_issues(repo, None).await {
+            Ok(issues) => lanes.extend(
+                issues
+                    .iter()
+                    .filter(|issue| asks(issue))
+                    .map(|issue| webhook::lane(repo, issue.number)),
+            ),
+            Err(error) => tracing::warn!(%repo, %error, "cannot list issues"),
+        }
     }
     let now = clock::now();
     let stored = daemon.store.write(move |books| {
@@ -139,9 +140,13 @@ async fn poll_once(daemon: &Daemon) -> Result<(), String> {
         books.forget_arrivals(now.saturating_sub(REMEMBER).unwrap_or(Timestamp::MIN))?;
         Ok(())
     });
-    stored.await.map_err(|error| error.to_string())?;
+    stored.await?;
     daemon.work.notify_one();
     Ok(())
+}
+
+fn asks(issue: &Issue) -> bool {
+    issue.labels.iter().any(|label| label.starts_with(AGENT_LABEL))
 }
 
 /// Reads queues as they change, and those of bottles that are awake every few seconds.

@@ -66,6 +66,9 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// A part of the daemon ended by itself; its panic is in the log.
+    #[error("a part of the daemon broke off; bottles go on")]
+    Broken,
     /// Signals cannot be received.
     #[error("cannot wait for signals")]
     Signals(#[source] std::io::Error),
@@ -91,11 +94,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     parts.spawn(http(Arc::clone(&daemon), hooks));
     parts.spawn(sockets(Arc::clone(&daemon), operator));
     tracing::info!(listen = %daemon.config.listen, data_dir = %daemon.config.data_dir.display(), "ready");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping; bottles go on");
+    let broken = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        // No part ends by itself: without it the daemon would be half alive. Whoever started it
+        // starts it anew.
+        Some(_) = parts.join_next() => true,
+    };
+    tracing::info!(broken, "stopping; bottles go on");
     daemon.stop.send_replace(true);
     tokio::select! {
         () = async { while parts.join_next().await.is_some() {} } => {}
@@ -107,7 +113,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     parts.shutdown().await;
     finish(daemon, lock).await;
-    Ok(())
+    if broken { Err(ServeError::Broken) } else { Ok(()) }
 }
 
 async fn finish(daemon: Arc<Daemon>, lock: Flock<std::fs::File>) {

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::{fcntl::OFlag, sys::stat::Mode};
 use protocol::ids::Slug;
 
 use super::Failure;
@@ -57,15 +58,64 @@ fn output_file(data_dir: &Path, slug: &Slug) -> PathBuf {
     data_dir.join("records").join(format!("{slug}.out"))
 }
 
+/// Owner and mode are set on the open directory and never through a link: what lies in a queue
+/// belongs to its sidecar, which may have put a link there.
 fn directory(path: &Path, mode: u32, owner: Option<u32>) -> Result<(), Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let open = nix::fcntl::open(path, flags, Mode::empty()).map_err(io::Error::from);
+    let open = fs::File::from(open.map_err(failed(path))?);
     if let Some(owner) = owner {
-        std::os::unix::fs::lchown(path, Some(owner), Some(owner)).map_err(failed(path))?;
+        std::os::unix::fs::fchown(&open, Some(owner), Some(owner)).map_err(failed(path))?;
     }
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed(path))
+    open.set_permissions(Permissions::from_mode(mode)).map_err(failed(path))
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure + use<> {
     let path = path.to_owned();
     move |source| Failure::Files { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CASES 181: a compromised sidecar owns its queue directory.
+    #[test]
+    fn a_link_in_a_queue_does_not_change_what_it_points_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let slug = "implementer-k3v9q".parse().unwrap();
+        let places = Places::of(dir.path(), &slug);
+        ensure(&places, 7).unwrap();
+        let victim = dir.path().join("victim");
+        fs::create_dir(&victim).unwrap();
+        fs::set_permissions(&victim, Permissions::from_mode(0o755)).unwrap();
+        fs::remove_dir(places.queue.join("new")).unwrap();
+        std::os::unix::fs::symlink(&victim, places.queue.join("new")).unwrap();
+
+        assert!(ensure(&places, 7).is_err());
+        let mode = fs::metadata(&victim).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "the link was followed");
+        remove(&places).unwrap();
+        assert!(victim.is_dir() && !places.root.exists());
+    }
+
+    #[test]
+    fn making_places_may_be_repeated_and_gives_each_its_owner() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let slug = "implementer-k3v9q".parse().unwrap();
+        let places = Places::of(dir.path(), &slug);
+        ensure(&places, 7).unwrap();
+        ensure(&places, 7).unwrap();
+        let seen = |path: &Path| {
+            let data = fs::metadata(path).unwrap();
+            (data.uid(), data.mode() & 0o777)
+        };
+        let (agent, sidecar) = (uid(7, Role::Bottle), uid(7, Role::Sidecar));
+        assert_eq!(seen(&places.home), (agent, 0o700));
+        assert_eq!(seen(&places.agent), (sidecar, 0o711));
+        assert_eq!(seen(&places.control), (sidecar, 0o700));
+        assert_eq!(seen(&places.queue.join("new")), (sidecar, 0o700));
+    }
 }

@@ -11,9 +11,8 @@ use super::StoreError;
 /// <https://sqlite.org/wal.html#walresetbug>
 const SQLITE_MIN: i32 = 3_051_003;
 
-const SCHEMA: &[M<'static>] = &[
-    M::up(
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+const SCHEMA: &[M<'static>] = &[M::up(
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
      CREATE TABLE bottles (
          slug TEXT PRIMARY KEY,
          serial INTEGER NOT NULL UNIQUE,
@@ -49,11 +48,15 @@ const SCHEMA: &[M<'static>] = &[
          lane TEXT,
          received_ms INTEGER NOT NULL,
          attempts INTEGER NOT NULL DEFAULT 0,
-         not_before_ms INTEGER NOT NULL DEFAULT 0
+         not_before_ms INTEGER NOT NULL DEFAULT 0,
+         digest TEXT
      ) STRICT;
      CREATE INDEX inbox_open ON inbox (lane, not_before_ms) WHERE lane IS NOT NULL;
      CREATE INDEX inbox_age ON inbox (received_ms);
-     CREATE TABLE effects (id INTEGER PRIMARY KEY, slug TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+     CREATE TABLE effects (
+         -- A number is never given again: who ends an effect that was replaced ends no other.
+         id INTEGER PRIMARY KEY AUTOINCREMENT, slug TEXT NOT NULL, body TEXT NOT NULL
+     ) STRICT;
      CREATE INDEX effects_by_slug ON effects (slug, id);
      CREATE TABLE log (
          position INTEGER PRIMARY KEY,
@@ -62,10 +65,7 @@ const SCHEMA: &[M<'static>] = &[
          sentence TEXT NOT NULL
      ) STRICT;
      CREATE INDEX log_by_slug ON log (slug, position);",
-    ),
-    // What came under a key, so that another content under it is noticed.
-    M::up("ALTER TABLE inbox ADD COLUMN digest TEXT"),
-];
+)];
 
 /// Opens the database at `path`, makes it if there is none, and brings it to this version's schema.
 ///

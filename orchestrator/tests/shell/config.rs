@@ -1,1 +1,252 @@
-//! Later.
+//! Configurations that are wrong, and what the operator reads about each.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    sync::mpsc::sync_channel,
+    time::Duration,
+};
+
+use nix::{sys::stat::Mode, unistd::mkfifo};
+use orchestrator::config::{Config, Mistakes, data_dir, load};
+use tempfile::TempDir;
+
+const GOOD: &str = r#"
+[forge]
+url = "https://git.example.org/"
+org = "bot-bottle"
+repositories = ["team/project"]
+token_file = "secrets/forge.token"
+webhook_secret_files = ["secrets/webhook.secret"]
+"#;
+const AGENT: &str = r#"
+login = "implementer-bot"
+git_email = "implementer-bot@example.org"
+token_file = "../secrets/implementer.token"
+bottles = ["default"]
+provider = "command"
+command = ["my-agent"]
+"#;
+
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        for dir in ["agents", "bottles", "secrets"] {
+            fs::create_dir(place.path(dir)).unwrap();
+        }
+        place.write("config.toml", GOOD.as_bytes());
+        place.write("agents/implementer.toml", AGENT.as_bytes());
+        place.write("bottles/default.toml", b"memory = \"1GiB\"\n");
+        place.secret("forge.token", b"0123456789012345678901234567890123456789\n");
+        place.secret("implementer.token", b"9876543210987654321098765432109876543210\n");
+        place.secret("webhook.secret", &[b'w'; 40]);
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn secret(&self, name: &str, content: &[u8]) {
+        let path = self.path("secrets").join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn replace(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.contains(from), "{name} has no {from}");
+        self.write(name, text.replace(from, to).as_bytes());
+    }
+
+    fn load_with(&self, env: &'static [(&'static str, &'static str)]) -> Result<Config, Mistakes> {
+        let path = self.path("config.toml");
+        in_time(move || {
+            load(&path, &|name| {
+                env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        })
+    }
+
+    pub(crate) fn load(&self) -> Result<Config, Mistakes> {
+        self.load_with(&[])
+    }
+
+    /// What is printed, without the directory's name.
+    fn mistakes(&self) -> String {
+        let Err(Mistakes(mistakes)) = self.load() else { return "none\n".to_owned() };
+        let dir = self.0.path().display().to_string();
+        let line = |m: &orchestrator::config::Mistake| format!("{m}\n  hint: {}\n", m.hint);
+        mistakes.iter().map(line).collect::<String>().replace(&dir, "<dir>")
+    }
+}
+
+/// Fails instead of hanging (CASES 219).
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (answer, answered) = sync_channel(1);
+    std::thread::spawn(move || answer.send(work()));
+    answered.recv_timeout(Duration::from_secs(1)).expect("an answer within a second")
+}
+
+type Change = fn(&Place);
+
+// CASES 218-220, 223
+#[test]
+fn each_mistake_is_told_with_its_place_and_what_to_do() {
+    let cases: &[(&str, Change)] = &[
+        ("nothing wrong", |_| {}),
+        ("unknown key", |p| p.replace("config.toml", "org =", "orgg = 1\norg =")),
+        ("unknown table", |p| p.replace("config.toml", "[forge]", "[frge]\n[forge]")),
+        ("wrong type", |p| p.replace("config.toml", "\"bot-bottle\"", "5")),
+        ("key twice", |p| p.replace("config.toml", "org =", "org = \"a\"\norg =")),
+        ("no TOML", |p| p.write("config.toml", b"{ \"forge\": 1 }")),
+        ("empty", |p| p.write("config.toml", b"")),
+        ("missing", |p| fs::remove_file(p.path("config.toml")).unwrap()),
+        ("UTF-16", |p| p.write("config.toml", b"\xff\xfe[\0f\0")),
+        ("a directory", |p| {
+            fs::remove_file(p.path("config.toml")).unwrap();
+            fs::create_dir(p.path("config.toml")).unwrap();
+        }),
+        ("a FIFO", |p| fifo(&p.path("config.toml"))),
+        ("2 MiB", |p| p.write("config.toml", &vec![b'#'; 2 << 20])),
+        ("secret open to others", |p| {
+            let open = fs::Permissions::from_mode(0o644);
+            fs::set_permissions(p.path("secrets/forge.token"), open).unwrap();
+        }),
+        ("secret missing", |p| fs::remove_file(p.path("secrets/forge.token")).unwrap()),
+        ("secret of another user", |p| {
+            chown(p.path("secrets/forge.token"), Some(4242), None).unwrap()
+        }),
+        ("secret with NUL", |p| p.secret("forge.token", b"0123\x004567")),
+        ("secret of two lines", |p| p.secret("forge.token", b"0123\n4567\n")),
+        ("secret empty", |p| p.secret("forge.token", b"\n")),
+        ("secret a FIFO", |p| {
+            fifo(&p.path("secrets/forge.token"));
+            let closed = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(p.path("secrets/forge.token"), closed).unwrap();
+        }),
+        ("secret inline", |p| p.replace("config.toml", "org =", "token = \"x\"\norg =")),
+        ("short webhook secret", |p| p.secret("webhook.secret", b"hunter2")),
+        ("no webhook secret", |p| {
+            p.replace("config.toml", "[\"secrets/webhook.secret\"]", "[]");
+        }),
+        ("no agents", |p| fs::remove_dir_all(p.path("agents")).unwrap()),
+        ("agent's name", |p| {
+            fs::rename(p.path("agents/implementer.toml"), p.path("agents/Big One.toml")).unwrap();
+        }),
+        ("unknown profile", |p| p.replace("agents/implementer.toml", "default", "nope")),
+        ("unknown provider", |p| p.replace("agents/implementer.toml", "\"command\"", "\"magic\"")),
+        ("no command", |p| p.replace("agents/implementer.toml", "\"my-agent\"", "")),
+        ("no {prompt}", |p| {
+            p.replace(
+                "agents/implementer.toml",
+                "command = [",
+                "prompt_via = \"argument\"\ncommand = [",
+            );
+        }),
+        ("line break in a commit's name", |p| {
+            p.replace("agents/implementer.toml", "bot@example.org", "bot\\n@example.org");
+        }),
+        ("bad times", |p| {
+            p.write("config.toml", format!("{GOOD}[limits]\nwatchdog = \"0s\"\ngrace = \"1e9h\"\nhot_for = \"-1s\"\npoll = \"soon\"\nslots = 0\n").as_bytes());
+        }),
+        ("bad sizes", |p| {
+            p.write("bottles/default.toml", b"memory = \"4G\"\npids = 1\ncpus = 0.0\n")
+        }),
+        ("user and password in the address", |p| {
+            p.replace("config.toml", "https://git", "https://u:hunter2@git");
+        }),
+        ("no web address", |p| p.replace("config.toml", "https://git", "file:///git")),
+        ("repository's name", |p| p.replace("config.toml", "team/project", "team/*")),
+        ("no repository", |p| p.replace("config.toml", "\"team/project\"", "")),
+        ("branch prefix", |p| p.replace("config.toml", "org =", "branch_prefix = \"../\"\norg =")),
+        ("unknown engine and forge", |p| {
+            p.write(
+                "config.toml",
+                format!(
+                    "{}[engine]\nbackend = \"podman\"\n",
+                    GOOD.replace("org =", "kind = \"svn\"\norg =")
+                )
+                .as_bytes(),
+            );
+        }),
+        ("several at once", |p| {
+            p.replace("config.toml", "https://git.example.org/", "git");
+            p.replace("config.toml", "bot-bottle", "");
+            fs::remove_file(p.path("secrets/forge.token")).unwrap();
+            p.replace("agents/implementer.toml", "default", "nope");
+            p.write("bottles/other.toml", b"color = \"red\"\n");
+        }),
+    ];
+    let mut told = String::new();
+    for (what, change) in cases {
+        let place = Place::new();
+        change(&place);
+        told.push_str(&["== ", what, "\n", &place.mistakes()].concat());
+    }
+    assert!(!told.contains("hunter2"), "a password is not repeated");
+    insta::assert_snapshot!(told);
+}
+
+fn fifo(path: &Path) {
+    fs::remove_file(path).unwrap();
+    mkfifo(path, Mode::S_IRWXU).unwrap();
+}
+
+// CASES 219
+#[test]
+fn line_ends_and_a_byte_order_mark_of_other_systems_are_no_mistake() {
+    let place = Place::new();
+    place.write("config.toml", GOOD.replace('\n', "\r\n").as_bytes());
+    place.load().unwrap();
+    place.write("config.toml", format!("\u{feff}{GOOD}").as_bytes());
+    // Taken or refused, but told in a word.
+    if let Err(Mistakes(mistakes)) = place.load() {
+        assert_eq!(mistakes.len(), 1);
+    }
+}
+
+// CASES 219: looking at a daemon must not hang on its configuration either.
+#[test]
+fn finding_the_data_does_not_wait_for_a_fifo() {
+    let place = Place::new();
+    fifo(&place.path("config.toml"));
+    let path = place.path("config.toml");
+    assert_eq!(in_time(move || data_dir(&path, &|_| None)), place.0.path());
+}
+
+#[test]
+fn variables_of_the_first_version_override_the_file() {
+    let place = Place::new();
+    let config = place
+        .load_with(&[
+            ("FORGE_GITEA_API", "http://other.example.org:3000/api/v1"),
+            ("FORGE_ORG", "robots"),
+            ("FORGE_WATCHDOG_TIMEOUT", "90"),
+        ])
+        .unwrap();
+    assert_eq!(config.forge.access.url.as_str(), "http://other.example.org:3000/");
+    assert_eq!(config.forge.org.as_str(), "robots");
+    assert_eq!(config.timing.watchdog.as_secs(), 90);
+
+    let Mistakes(mistakes) = place
+        .load_with(&[("FORGE_GITEA_API", "nowhere"), ("FORGE_WATCHDOG_TIMEOUT", "∞")])
+        .unwrap_err();
+    let places: Vec<&str> = mistakes.iter().map(|mistake| mistake.place.as_str()).collect();
+    assert_eq!(places, ["variable FORGE_GITEA_API", "variable FORGE_WATCHDOG_TIMEOUT"]);
+}
+
+#[test]
+fn secrets_of_a_configuration_do_not_print() {
+    let shown = format!("{:?}", Place::new().load().unwrap());
+    for secret in ["0123456789", "9876543210", "wwww"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

@@ -5,6 +5,10 @@ mod cli;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod effects;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod spec;

@@ -86,7 +86,7 @@ pub enum Ask {
         #[arg(long, default_value = "", hide_default_value = true)]
         body: String,
     },
-    /// Show how far the work is: '[x] done thing' '[ ] next thing'
+    /// Show how far the work is, e.g. `[x] find it` `[ ] fix it`
     ReportProgress {
         /// `[x]` before what is done, `[ ]` before what is to do
         #[arg(required = true, value_parser = progress_item)]

@@ -7,6 +7,7 @@ use protocol::{
     control::ControlRpcClient as _,
     error::ErrorCode,
     event::Happening,
+    limits::GIT_PACK_MAX_BYTES,
 };
 use sidecar::phase::Settings;
 use tokio::{
@@ -132,6 +133,17 @@ async fn a_large_push_that_git_probes_first_works() {
     assert!(done, "{said}");
     assert_eq!(clone.pushes_seen(), 1, "the probe went to the forge");
     assert_eq!(clone.bottle.sentences().len(), 1, "the probe was recorded");
+}
+
+#[tokio::test]
+async fn a_pack_over_the_bound_is_refused_with_its_reason() {
+    let clone = Clone::new().await;
+    clone.commit(GIT_PACK_MAX_BYTES + (1 << 20)).await;
+    let (done, said) = clone.push(&[&Clone::to_branch()]).await;
+    assert!(!done && said.contains("the pack has more than 50 MiB"), "{said}");
+    let reason = format!("failed: push to {BRANCH}: the pack has more than 50 MiB");
+    assert_eq!(clone.bottle.sentences(), [reason]);
+    assert_eq!(clone.forge.at(BRANCH).await, None);
 }
 
 // CASES 66-70

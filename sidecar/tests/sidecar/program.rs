@@ -100,6 +100,9 @@ async fn it_is_confined_and_keeps_the_token_out_of_sight() {
     control.start_run(run(1)).await.unwrap();
     let unreachable = refused(agent.post_comment(number(17), "x".to_owned()).await);
     assert!(!unreachable.message.contains(TOKEN), "{unreachable:?}");
+    let mode =
+        |socket: &str| std::fs::metadata(program.dir.path().join(socket)).unwrap().mode() & 0o777;
+    assert_eq!([mode("control/control.sock"), mode("agent/agent.sock")], [0o600, 0o666]);
     let status = program.proc("status");
     let line = |name: &str| {
         status

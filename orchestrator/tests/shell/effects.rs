@@ -1,0 +1,247 @@
+//! Effects over an engine in memory and a sidecar that is a socket: what fails is repeated until it
+//! is as it should be, whichever call it was.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use jsonrpsee::core::{RpcResult, async_trait};
+use orchestrator::{
+    effects::Executor,
+    engine::{ContainerSpec, Engine, EngineError, Role, Seen},
+};
+use orchestrator_core::{
+    bottle::{Bottle, Prompt, Tier},
+    event::{Effect, Event},
+    reconcile::Container,
+};
+use protocol::{
+    control::{Configured, ControlRpcServer, Drained, METHODS, Usage},
+    event::QueueEvent,
+    grant::{Grant, RunSpec, Secrets},
+    ids::{EventId, RunId, Slug},
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    config::Place,
+    support::{NONCE, name, queued},
+};
+
+/// Remembers containers; fails its `fail_at`th call, before or after it was carried out.
+#[derive(Debug, Default)]
+struct Memory {
+    containers: Mutex<BTreeMap<String, Container>>,
+    calls: AtomicU32,
+    fail_at: u32,
+    /// The answer is lost, not the call.
+    late: bool,
+}
+
+impl Memory {
+    fn call(&self, slug: &Slug, role: Role, becomes: Option<Container>) -> Result<(), EngineError> {
+        let fails = self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.fail_at;
+        if !fails || self.late {
+            let mut containers = self.containers.lock().unwrap();
+            match becomes {
+                Some(state) => containers.insert(role.container_name(slug), state),
+                None => containers.remove(&role.container_name(slug)),
+            };
+        }
+        let refused = EngineError::Unreachable { what: "a call".to_owned(), source: "cut".into() };
+        if fails { Err(refused) } else { Ok(()) }
+    }
+
+    fn states(&self) -> Vec<(String, Container)> {
+        self.containers.lock().unwrap().clone().into_iter().collect()
+    }
+}
+
+#[async_trait]
+impl Engine for Memory {
+    async fn prepare(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+    async fn observe(&self) -> Result<BTreeMap<Slug, Seen>, EngineError> {
+        Ok(BTreeMap::new())
+    }
+    async fn ensure_running(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        self.call(&spec.slug, spec.role, Some(Container::Running))
+    }
+    async fn ensure_paused(&self, slug: &Slug, role: Role) -> Result<Container, EngineError> {
+        self.call(slug, role, Some(Container::Paused)).map(|()| Container::Paused)
+    }
+    async fn ensure_stopped(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
+        self.call(slug, role, Some(Container::Exited))
+    }
+    async fn ensure_removed(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
+        self.call(slug, role, None)
+    }
+    async fn output(&self, _: &Slug, _: Role, _: usize) -> Result<String, EngineError> {
+        Ok("what the agent wrote".to_owned())
+    }
+    async fn changed(&self) -> Result<(), EngineError> {
+        std::future::pending().await
+    }
+}
+
+/// What a sidecar was told.
+#[derive(Debug, Default)]
+struct Told {
+    grant: Mutex<Option<(Grant, Secrets)>>,
+    runs: Mutex<Vec<RunSpec>>,
+    drained: AtomicBool,
+}
+
+struct Sidecar(Arc<Told>);
+
+#[async_trait]
+impl ControlRpcServer for Sidecar {
+    async fn configure(&self, grant: Grant, secrets: Secrets) -> RpcResult<Configured> {
+        *self.0.grant.lock().unwrap() = Some((grant, secrets));
+        Ok(Configured { nonce: name(NONCE), version: "test".to_owned() })
+    }
+    async fn start_run(&self, run: RunSpec) -> RpcResult<()> {
+        self.0.runs.lock().unwrap().push(run);
+        Ok(())
+    }
+    async fn drain(&self) -> RpcResult<Drained> {
+        self.0.drained.store(true, Ordering::SeqCst);
+        Ok(Drained { cut: 0 })
+    }
+    async fn usage(&self) -> RpcResult<Usage> {
+        Err(protocol::error::RpcError::new(protocol::error::ErrorCode::Internal, "unused").into())
+    }
+    async fn shutdown(&self) -> RpcResult<()> {
+        Ok(())
+    }
+    async fn events(&self, _: Option<EventId>) -> RpcResult<Vec<QueueEvent>> {
+        Ok(vec![])
+    }
+    async fn ack(&self, _: EventId) -> RpcResult<()> {
+        Ok(())
+    }
+}
+
+struct Rig {
+    place: Place,
+    engine: Arc<Memory>,
+    executor: Executor,
+    bottle: Bottle,
+    told: Arc<Told>,
+    _sidecar: JoinSet<()>,
+}
+
+impl Rig {
+    fn new(engine: Memory) -> Self {
+        let place = Place::new();
+        let mut config = place.load().unwrap();
+        config.engine.programs = place.path("");
+        config.data_dir = place.path("data");
+        std::fs::write(place.path("bottle"), b"").unwrap();
+        let engine = Arc::new(engine);
+        let port = Arc::clone(&engine) as Arc<dyn Engine>;
+        let executor = Executor::new(Arc::new(config), port, "sidecar:test".to_owned());
+        let bottle = queued("implementer-aaaaa", 1, 7);
+        executor.prepare(&bottle).unwrap();
+        let told = Arc::new(Told::default());
+        let socket = executor.places(&bottle.slug).control_socket();
+        let listener = rpc::server::bind(&socket, 0o600).unwrap();
+        let service = rpc::server::Service::new(Sidecar(Arc::clone(&told)).into_rpc(), METHODS);
+        let mut sidecar = JoinSet::new();
+        let limits = rpc::server::Limits::trusted();
+        sidecar.spawn(rpc::server::serve(listener, service, limits, std::future::pending()));
+        Self { place, engine, executor, bottle, told, _sidecar: sidecar }
+    }
+
+    async fn run(&self, effect: &Effect) -> Event {
+        self.executor.run(&self.bottle, effect).await
+    }
+
+    /// As the daemon would: again after a failure that is said to pass.
+    async fn until_done(&self, effect: &Effect) -> Event {
+        let first = self.run(effect).await;
+        match first {
+            Event::AwakenFailed { transient: true, .. }
+            | Event::SleepFailed { .. }
+            | Event::CleanFailed { .. } => self.run(effect).await,
+            done => done,
+        }
+    }
+}
+
+fn awaken() -> Effect {
+    let prompt = Prompt { source: "a test".to_owned(), text: "fix the bug".to_owned() };
+    Effect::Awaken { run: NonZeroU32::MIN, prompts: vec![prompt] }
+}
+
+const BOTTLE: &str = "implementer-aaaaa";
+const SIDECAR: &str = "implementer-aaaaa-sidecar";
+
+#[tokio::test]
+async fn a_bottle_is_awoken_with_its_grant_secret_and_prompt() {
+    let rig = Rig::new(Memory::default());
+    let woken = rig.run(&awaken()).await;
+    assert_eq!(woken, Event::Awoken { run: NonZeroU32::MIN, nonce: name(NONCE) });
+    let both = [(BOTTLE, Container::Running), (SIDECAR, Container::Running)];
+    assert_eq!(rig.engine.states(), both.map(|(name, state)| (name.to_owned(), state)));
+    let (grant, secrets) = rig.told.grant.lock().unwrap().clone().unwrap();
+    assert_eq!(grant.branch, rig.bottle.home.branch);
+    assert_eq!(grant.issue, rig.bottle.home.issue);
+    assert_eq!(secrets.forge_token.expose(), "9876543210987654321098765432109876543210");
+    let runs = rig.told.runs.lock().unwrap().clone();
+    assert_eq!(runs[0].run, RunId::new(&rig.bottle.slug, NonZeroU32::MIN));
+    assert!(runs[0].prompt.contains("fix the bug"), "{}", runs[0].prompt);
+    assert!(!format!("{runs:?}").contains("9876543210"), "the token is in no run");
+}
+
+#[tokio::test]
+async fn whichever_call_of_the_engine_fails_the_end_is_the_same() {
+    for late in [false, true] {
+        for fail_at in 1..=12 {
+            let rig = Rig::new(Memory { fail_at, late, ..Memory::default() });
+            let what = format!("call {fail_at}, late {late}");
+            let woken = rig.until_done(&awaken()).await;
+            assert!(matches!(woken, Event::Awoken { .. }), "{what}: {woken:?}");
+            let slept = rig.until_done(&Effect::Sleep { tier: Tier::Hot }).await;
+            assert_eq!(slept, Event::Asleep { tier: Tier::Hot }, "{what}");
+            assert!(rig.told.drained.load(Ordering::SeqCst), "{what}: secrets are wiped");
+            let cold = rig.until_done(&Effect::Sleep { tier: Tier::Cold }).await;
+            assert_eq!(cold, Event::Asleep { tier: Tier::Cold }, "{what}");
+            let gone = rig.until_done(&Effect::Remove {}).await;
+            assert_eq!(gone, Event::Cleaned {}, "{what}");
+            assert_eq!(rig.engine.states(), [], "{what}");
+            assert!(!rig.executor.places(&rig.bottle.slug).root.exists(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_can_never_work_is_not_called_passing() {
+    let mut rig = Rig::new(Memory::default());
+    std::fs::remove_file(rig.place.path("bottle")).unwrap();
+    let event = rig.run(&awaken()).await;
+    let Event::AwakenFailed { transient: false, error, .. } = event else { panic!("{event:?}") };
+    assert!(error.contains("set engine.programs"), "{error}");
+    rig.bottle.agent = name("nobody");
+    let event = rig.run(&awaken()).await;
+    let Event::AwakenFailed { transient: false, error, .. } = event else { panic!("{event:?}") };
+    assert!(error.contains("nobody is not configured"), "{error}");
+}
+
+#[tokio::test]
+async fn a_destroyed_bottle_leaves_its_output() {
+    let rig = Rig::new(Memory::default());
+    rig.run(&awaken()).await;
+    rig.run(&Effect::Remove {}).await;
+    let root = rig.executor.places(&rig.bottle.slug).root;
+    let data: &Path = root.parent().and_then(Path::parent).unwrap();
+    let kept = std::fs::read_to_string(data.join("records/implementer-aaaaa.out")).unwrap();
+    assert_eq!(kept, "what the agent wrote");
+}
