@@ -122,7 +122,7 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
         }),
         ("secret missing", |p| fs::remove_file(p.path("secrets/forge.token")).unwrap()),
         ("secret of another user", |p| {
-            chown(p.path("secrets/forge.token"), Some(4242), None).unwrap()
+            chown(p.path("secrets/forge.token"), Some(4242), None).unwrap();
         }),
         ("secret with NUL", |p| p.secret("forge.token", b"0123\x004567")),
         ("secret of two lines", |p| p.secret("forge.token", b"0123\n4567\n")),
@@ -158,7 +158,7 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
             p.write("config.toml", format!("{GOOD}[limits]\nwatchdog = \"0s\"\ngrace = \"1e9h\"\nhot_for = \"-1s\"\npoll = \"soon\"\nslots = 0\n").as_bytes());
         }),
         ("bad sizes", |p| {
-            p.write("bottles/default.toml", b"memory = \"4G\"\npids = 1\ncpus = 0.0\n")
+            p.write("bottles/default.toml", b"memory = \"4G\"\npids = 1\ncpus = 0.0\n");
         }),
         ("user and password in the address", |p| {
             p.replace("config.toml", "https://git", "https://u:hunter2@git");

@@ -78,7 +78,7 @@ impl Engine for Memory {
         self.call(slug, role, Some(Container::Paused)).map(|()| Container::Paused)
     }
     async fn ensure_stopped(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
-        self.call(slug, role, Some(Container::Exited))
+        self.call(slug, role, Some(Container::Exited { code: 0, out_of_memory: false }))
     }
     async fn ensure_removed(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
         self.call(slug, role, None)

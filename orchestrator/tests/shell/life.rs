@@ -154,7 +154,7 @@ async fn a_race_of_hints_makes_one_bottle() {
     let verdicts = judges.join_all().await;
     let launches = verdicts.iter().filter(|v| matches!(v, Verdict::Launch(_))).count();
     assert_eq!(launches, 1);
-    let live = disk.store.write(|books| books.live_bottles()).await.unwrap();
+    let live = disk.store.write(|books| books.recent_bottles(0)).await.unwrap();
     assert_eq!(live.len(), 1);
     assert_eq!(live[0].home.issue, Some(number(7)));
     assert_eq!(live[0].home.branch.as_str(), format!("bot-bottle/7/{}", live[0].slug));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use orchestrator::store::{Arrival, Store, open};
+use orchestrator::store::{Arrival, Books, Store, open};
 use orchestrator_core::{bottle::Tier, event::Effect};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -117,16 +117,16 @@ async fn an_issue_has_one_live_bottle() {
     disk.store.write(move |books| books.save(&first, None)).await.unwrap();
     disk.store.write(move |books| books.save(&second, None)).await.unwrap_err();
     disk.store.write(move |books| books.save(&other, None)).await.unwrap();
-    let live = disk.store.write(|books| books.live_bottles()).await.unwrap();
+    let live = disk.store.write(|books| books.recent_bottles(0)).await.unwrap();
     let slugs: Vec<&str> = live.iter().map(|bottle| bottle.slug.as_str()).collect();
-    assert_eq!(slugs, ["implementer-aaaaa", "implementer-ccccc"]);
+    assert_eq!(slugs, ["implementer-ccccc", "implementer-aaaaa"]);
 }
 
 #[tokio::test]
 async fn new_effects_take_the_place_of_old_ones() {
     let disk = Disk::new();
     let bottle = queued("implementer-aaaaa", 1, 7);
-    let work = move |books: &orchestrator::store::Books<'_>| {
+    let work = move |books: &Books<'_>| {
         let slug = &bottle.slug;
         books.save(&bottle, None)?;
         books.replace_effects(slug, &[Effect::Sleep { tier: Tier::Hot }])?;

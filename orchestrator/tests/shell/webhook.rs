@@ -1,5 +1,7 @@
 //! The webhook route over real connections: what is refused, what is stored, and when it answers.
 
+mod bounds;
+
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use forge::webhook::WebhookSecrets;
@@ -7,9 +9,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use orchestrator::{
     daemon::serve_http,
     intake::webhook::{Hooks, routes},
-    store::{Store, open},
 };
-use protocol::{limits, secret::Secret};
+use protocol::secret::Secret;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::{
@@ -17,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use crate::support::{Disk, name};
@@ -200,81 +201,6 @@ async fn a_delivery_without_our_signature_is_refused() {
     server.nothing_stored().await;
 }
 
-// CASES 14
-#[tokio::test]
-async fn a_delivery_over_the_limit_is_refused_and_the_connection_closed() {
-    let server = server().await;
-    let body = vec![b' '; limits::WEBHOOK_MAX_BYTES + 1];
-    let (status, text) = server.call("POST", &signed("issues", "d", &body), &body).await;
-    assert_eq!(status, 413, "{text}");
-    let body = vec![b' '; limits::WEBHOOK_MAX_BYTES];
-    assert_eq!(server.post(&signed("issues", "d", &body), &body).await, 400, "at the limit");
-
-    // No length is told, and it never ends: it is cut off after the limit.
-    let mut stream = TcpStream::connect(&server.address).await.unwrap();
-    let head = "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 1 << 16], b"\r\n"].concat();
-    let mut sent = 0;
-    while stream.write_all(&chunk).await.is_ok() && sent < 1000 {
-        sent += 1;
-    }
-    assert!(sent < 1000, "it took 62 MiB");
-    server.nothing_stored().await;
-}
-
-// CASES 15
-#[tokio::test]
-async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
-    let server = server().await;
-    let begun = Instant::now();
-    let heads = [
-        ("nothing", String::new()),
-        ("half a head", "POST /hooks/gitea HTTP/1.1\r\nhos".to_owned()),
-        (
-            "length lies",
-            "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{".to_owned(),
-        ),
-        (
-            "a chunk that stays away",
-            "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
-                .to_owned(),
-        ),
-        ("idle after an answer", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".to_owned()),
-    ];
-    let mut clients = JoinSet::new();
-    for (what, head) in heads {
-        let mut stream = TcpStream::connect(&server.address).await.unwrap();
-        clients.spawn(async move {
-            stream.write_all(head.as_bytes()).await.unwrap();
-            (what, read(&mut stream).await.0)
-        });
-    }
-    let mut trickle = TcpStream::connect(&server.address).await.unwrap();
-    clients.spawn(async move {
-        let head = "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n";
-        trickle.write_all(head.as_bytes()).await.unwrap();
-        for _ in 0..6 {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            drop(trickle.write_all(b" ").await);
-        }
-        ("a byte at a time", read(&mut trickle).await.0)
-    });
-    let body = issue(&json!(7));
-    assert_eq!(server.post(&signed("issues", "d", &body), &body).await, 202);
-    assert!(begun.elapsed() < Duration::from_secs(1));
-    while let Some(ended) = clients.join_next().await {
-        let (what, status) = ended.unwrap();
-        let wanted: &[u16] = match what {
-            "nothing" | "half a head" => &[0, 408],
-            "idle after an answer" => &[200],
-            _ => &[408],
-        };
-        assert!(wanted.contains(&status), "{what}: {status}");
-    }
-    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
-}
-
 // CASES 16, 17
 #[tokio::test]
 async fn compressed_and_form_encoded_deliveries_are_refused_with_a_hint() {
@@ -364,83 +290,6 @@ async fn other_methods_and_paths_say_what_is_wrong() {
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     assert_eq!(server.raw(get("/healthz").as_bytes()).await.0, 200);
     assert_eq!(server.raw(get("/hooks/gitlab").as_bytes()).await.0, 404);
-}
-
-// CASES 22: memory and answers stay bounded, one lane is looked at once.
-#[tokio::test]
-async fn two_thousand_deliveries_for_one_issue_are_one_lane() {
-    let server = Arc::new(server().await);
-    let begun = Instant::now();
-    let mut senders = JoinSet::new();
-    for sender in 0..8 {
-        let server = Arc::clone(&server);
-        senders.spawn(async move {
-            let body = issue(&json!(7));
-            for n in 0..250 {
-                let headers = signed("issues", &format!("{sender}-{n}"), &body);
-                let asked = Instant::now();
-                assert_eq!(server.post(&headers, &body).await, 202);
-                assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
-            }
-        });
-    }
-    while let Some(sent) = senders.join_next().await {
-        sent.unwrap();
-    }
-    assert_eq!(server.disk.lanes().await, [LANE]);
-    assert_eq!(server.disk.waiting(LANE).await, 2000);
-    assert!(begun.elapsed() < Duration::from_secs(30));
-}
-
-// CASES 23: what was answered stands in the file, seen from another connection.
-#[tokio::test]
-async fn a_delivery_is_on_disk_before_it_is_answered() {
-    let server = server().await;
-    let body = issue(&json!(7));
-    let reader = open(&server.disk.dir.path().join("bot-bottle.db")).unwrap();
-    for n in 1..=20 {
-        assert_eq!(server.post(&signed("issues", &format!("d{n}"), &body), &body).await, 202);
-        let rows: i64 =
-            reader.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
-        assert_eq!(rows, n);
-    }
-}
-
-// CASES 24
-#[tokio::test]
-async fn a_store_that_is_full_or_locked_asks_for_a_repeat() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("bot-bottle.db");
-    let connection = open(&path).unwrap();
-    connection.busy_timeout(Duration::from_millis(50)).unwrap();
-    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
-    let store = Store::start(connection).unwrap();
-    let server = serve(Disk { dir, store }, &["team/project"]).await;
-    let body = issue(&json!(7));
-    let send = async |id: String| server.call("POST", &signed("issues", &id, &body), &body).await;
-
-    let other = open(&path).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (status, text) = send("locked".to_owned()).await;
-    assert_eq!(status, 503, "{text}");
-    assert!(text.to_ascii_lowercase().contains("retry-after: "), "{text}");
-    other.execute_batch("COMMIT").unwrap();
-
-    let mut stored = 0;
-    loop {
-        // Long ids fill the pages soon.
-        let (status, text) = send(format!("{}{stored}", "d".repeat(60))).await;
-        if status == 503 {
-            assert!(text.to_ascii_lowercase().contains("retry-after: "), "{text}");
-            break;
-        }
-        assert_eq!(status, 202, "{text}");
-        stored += 1;
-        assert!(stored < 5000, "it never gets full");
-    }
-    let rows: i64 = other.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, stored, "what was refused is not there, what was answered is");
 }
 
 /// What a real Gitea sent, signed anew with a secret that is long enough.

@@ -16,7 +16,7 @@ use crate::bottle::client::exit_codes;
 #[derive(Debug, Parser)]
 #[command(name = "bottle", version, after_help = exit_codes(), disable_help_subcommand = true)]
 pub struct Args {
-    /// The sidecar's socket [default: $BOT_BOTTLE_SOCKET or /run/bot-bottle/agent.sock]
+    /// The sidecar's socket [default: $BOT_BOTTLE_SOCKET or /run/bot-bottle/agent/agent.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Print the result as one line of JSON on stdout, an error as one on stderr

@@ -1,9 +1,9 @@
 //! What `bottle` takes from its environment. Nothing else of it reads variables.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 /// Where the sidecar's socket is mounted when nothing else is said.
-pub const SOCKET: &str = "/run/bot-bottle/agent.sock";
+pub const SOCKET: &str = "/run/bot-bottle/agent/agent.sock";
 /// Where this program is mounted; put in front of the agent's `PATH`.
 pub const PROGRAMS: &str = "/opt/bot-bottle/bin";
 /// The home of a user that the image does not know: the one directory of the default bottle that
@@ -25,16 +25,22 @@ pub struct Environment {
     pub path: String,
     /// `LANG`.
     pub lang: String,
+    /// All of it: what the image sets (`CARGO_HOME`, `JAVA_HOME`, ...) is for the agent. Nothing in
+    /// a bottle's environment is secret.
+    pub inherited: BTreeMap<String, String>,
 }
 
 impl Environment {
     /// Reads it. A value that is not UTF-8 counts as not set.
-    #[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment")]
     pub fn read() -> Self {
-        Self::from(|name| std::env::var(name).ok())
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::from(std::env::vars_os().filter_map(text).collect())
     }
 
-    fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
+    fn from(inherited: BTreeMap<String, String>) -> Self {
+        let variable = |name: &str| inherited.get(name).cloned();
         let or = |name, default: &str| {
             variable(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
         };
@@ -45,6 +51,7 @@ impl Environment {
             home: home.unwrap_or_else(|| HOME.to_owned()).into(),
             path: or("PATH", PATH),
             lang: or("LANG", LANG),
+            inherited,
         }
     }
 }
@@ -53,13 +60,22 @@ impl Environment {
 mod tests {
     use super::*;
 
+    fn with(value: impl Fn(&str) -> String) -> Environment {
+        let names = ["BOT_BOTTLE_SOCKET", "HOME", "PATH", "LANG"];
+        Environment::from(names.map(|name| (name.to_owned(), value(name))).into())
+    }
+
     #[test]
     fn what_is_not_set_or_empty_has_a_default() {
-        let bare = Environment::from(|_| None);
+        let bare = Environment::from(BTreeMap::new());
         assert_eq!(bare.socket, PathBuf::from(SOCKET));
-        assert_eq!(bare, Environment::from(|_| Some(String::new())));
-        assert_eq!(bare.home, Environment::from(|_| Some("/".to_owned())).home);
-        let full = Environment::from(|name| Some(format!("/{name}")));
+        let empty = with(|_| String::new());
+        assert_eq!(
+            (&bare.socket, &bare.home, &bare.path),
+            (&empty.socket, &empty.home, &empty.path)
+        );
+        assert_eq!(bare.home, with(|_| "/".to_owned()).home);
+        let full = with(|name| format!("/{name}"));
         assert_eq!(full.socket, PathBuf::from("/BOT_BOTTLE_SOCKET"));
         assert_eq!((full.path.as_str(), full.lang.as_str()), ("/PATH", "/LANG"));
     }

@@ -37,7 +37,7 @@ impl Bottle {
             .arg(fake.socket())
             .env_clear()
             .env("HOME", fake.home())
-            .env("LEAK", "must not reach the agent")
+            .env("IMAGE_HOME", "/usr/local/of-the-image")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -79,7 +79,7 @@ async fn a_program_that_does_not_read_its_prompt_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn the_agent_has_a_clean_environment_and_a_place_to_work() {
+async fn the_agent_has_the_images_variables_ours_and_a_place_to_work() {
     let fake = Fake::start();
     let _bottle = Bottle::start(&fake);
     fake.offer(1, "pwd; env | cut -d= -f1 | LC_ALL=C sort");
@@ -98,6 +98,7 @@ async fn the_agent_has_a_clean_environment_and_a_place_to_work() {
         "HOME",
         "HTTPS_PROXY",
         "HTTP_PROXY",
+        "IMAGE_HOME",
         "LANG",
         "NO_PROXY",
         "PATH",

@@ -149,14 +149,15 @@ impl Place {
         }
     }
 
-    /// The whole environment of the program. Later ones override: the run's own come last.
+    /// The whole environment of the program: the image's, then ours, then the run's own; later ones
+    /// override.
     fn variables(
         &self,
         spec: &RunSpec,
         context: &Context,
         prompt_file: Option<&Path>,
     ) -> BTreeMap<String, String> {
-        let Environment { home, path, lang, .. } = &self.environment;
+        let Environment { home, path, lang, inherited, .. } = &self.environment;
         let proxy = format!("http://{}", self.forwarder);
         let number = |number: Option<&_>| number.map(ToString::to_string);
         let always = [
@@ -183,7 +184,7 @@ impl Place {
         let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let ours = always.into_iter().chain(sometimes);
         let ours = ours.map(|(name, value)| (name.to_owned(), value));
-        ours.chain(spec.env.clone()).collect()
+        inherited.clone().into_iter().chain(ours).chain(spec.env.clone()).collect()
     }
 }
 
@@ -237,6 +238,10 @@ mod tests {
                 home: home.to_owned(),
                 path: "/usr/bin".to_owned(),
                 lang: "C.UTF-8".to_owned(),
+                inherited: BTreeMap::from([
+                    ("CARGO_HOME".into(), "/usr/local/cargo".into()),
+                    ("TERM".into(), "overridden".into()),
+                ]),
             },
             socket: "/run/agent.sock".into(),
             forwarder: ([127, 0, 0, 1], 3128).into(),
