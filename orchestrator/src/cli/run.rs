@@ -182,46 +182,48 @@ fn unreachable(socket: &Path, error: RpcError) -> RpcError {
 }
 
 fn complain(failure: &Failure, json: bool) -> ExitCode {
-    let mut lines = Vec::new();
-    let code = match failure {
+    let complaint = |message: String, hint: &str| Complaint {
+        // Names of files and words of others may carry terminal commands.
+        message: show::harmless(&message, false),
+        hint: Some(show::harmless(hint, false)).filter(|hint| !hint.is_empty()),
+    };
+    let (errors, exit_code) = match failure {
         Failure::Config(Mistakes(mistakes)) => {
-            for mistake in mistakes {
-                lines.push(format!("error: {mistake}"));
-                if !mistake.hint.is_empty() {
-                    lines.push(format!("  hint: {}", mistake.hint));
-                }
-            }
-            EXIT_USAGE
+            let all = mistakes.iter().map(|mistake| complaint(mistake.to_string(), &mistake.hint));
+            (all.collect(), EXIT_USAGE)
         }
         Failure::Rpc(error) => {
-            lines.push(format!("error: {}", error.message));
-            lines.extend(error.data.hint.iter().map(|hint| format!("  hint: {hint}")));
-            error.data.kind.exit_code()
+            let hint = error.data.hint.as_deref().unwrap_or_default();
+            (vec![complaint(error.message.clone(), hint)], error.data.kind.exit_code())
         }
-        Failure::Usage(what, hint) => {
-            lines.extend([format!("error: {what}"), format!("  hint: {hint}")]);
-            EXIT_USAGE
-        }
+        Failure::Usage(what, hint) => (vec![complaint(what.clone(), hint)], EXIT_USAGE),
         Failure::Serve(error) => {
-            lines.push(format!("error: {}", chain(error)));
-            lines.extend(serve_hint(error).map(|hint| format!("  hint: {hint}")));
-            1
+            (vec![complaint(chain(error), serve_hint(error).unwrap_or_default())], 1)
         }
-        Failure::Io(error) => {
-            lines.push(format!("error: {error}"));
-            1
-        }
+        Failure::Io(error) => (vec![complaint(error.to_string(), "")], 1),
     };
-    // Names of files and words of others may carry terminal commands.
-    let lines: Vec<String> = lines.iter().map(|line| show::harmless(line, false)).collect();
     let text = if json {
-        format!("{}\n", serde_json::json!({ "error": lines, "exit_code": code }))
+        format!("{}\n", serde_json::json!({ "errors": errors, "exit_code": exit_code }))
     } else {
-        lines.join("\n") + "\n"
+        errors.iter().map(Complaint::text).collect()
     };
     // Nobody reads our complaints: the exit code still tells.
     drop(io::stderr().lock().write_all(text.as_bytes()));
-    ExitCode::from(code)
+    ExitCode::from(exit_code)
+}
+
+/// One thing that is wrong, and what to do about it.
+#[derive(Debug, Serialize)]
+struct Complaint {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Complaint {
+    fn text(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+        format!("error: {}\n{hint}", self.message)
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

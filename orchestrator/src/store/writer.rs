@@ -12,8 +12,9 @@ const QUEUE: usize = 1024;
 /// Closures that share one commit; bounds how long the first of them waits.
 const BATCH: usize = 128;
 
-/// Runs inside the transaction; gives back what is to be called after the commit.
-type Job = Box<dyn FnOnce(&Connection) -> AfterCommit + Send>;
+/// Runs inside the transaction, or hears why there is none; gives back what is to be called after
+/// the commit.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> AfterCommit + Send>;
 type AfterCommit = Box<dyn FnOnce(Option<StoreError>) + Send>;
 
 /// A handle to the store; clones share the one writer.
@@ -55,7 +56,7 @@ impl Store {
     {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let result = in_savepoint(connection, work);
+            let result = connection.and_then(|connection| in_savepoint(connection, work));
             Box::new(move |failure| {
                 // Nobody waits any more: the work is done all the same.
                 drop(answer.send(failure.map_or(result, Err)));
@@ -91,10 +92,12 @@ fn write_all(connection: Connection, mut inbox: mpsc::Receiver<Job>) {
     while inbox.blocking_recv_many(&mut batch, BATCH) > 0 {
         if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
             tracing::error!(%error, "cannot begin a transaction");
-            batch.clear();
+            for job in batch.drain(..) {
+                job(Err(repeat(&error)))(None);
+            }
             continue;
         }
-        let after: Vec<AfterCommit> = batch.drain(..).map(|job| job(&connection)).collect();
+        let after: Vec<AfterCommit> = batch.drain(..).map(|job| job(Ok(&connection))).collect();
         let committed = connection.execute_batch("COMMIT");
         if let Err(error) = &committed {
             stop_if_unsure(error);
@@ -125,6 +128,23 @@ fn repeat(error: &rusqlite::Error) -> StoreError {
 mod tests {
     use super::*;
     use crate::store::open;
+
+    // A database that another program holds is told as such, and works again afterwards.
+    #[tokio::test]
+    async fn a_locked_database_is_told_and_outlived() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.db");
+        let connection = open(&path).unwrap();
+        connection.busy_timeout(std::time::Duration::from_millis(10)).unwrap();
+        let store = Store::start(connection).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let error = store.write(|books| books.set_meta("a", "1")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Sqlite(_)), "{error:?}");
+        other.execute_batch("ROLLBACK").unwrap();
+        store.write(|books| books.set_meta("a", "1")).await.unwrap();
+        store.close().await;
+    }
 
     #[tokio::test]
     async fn a_failing_write_undoes_only_itself() {
