@@ -9,6 +9,8 @@ need_root "installing into /usr/local"
 "$ROOT/deploy/build.sh" >/dev/null
 install -D -m 0755 "$TARGET_DIR/release/orchestrate" /usr/local/bin/orchestrate
 install -D -m 0755 -t /usr/local/lib/bot-bottle "$TARGET_DIR/$MUSL_TARGET/small/sidecar" "$TARGET_DIR/$MUSL_TARGET/small/bottle"
+# The systemd unit names it as its documentation.
+install -D -m 0644 "$ROOT/README.md" /usr/local/share/doc/bot-bottle/README.md
 if [[ -d /etc/systemd/system ]]; then
   install -m 0644 "$ROOT/deploy/bot-bottle.service" /etc/systemd/system/bot-bottle.service
 fi

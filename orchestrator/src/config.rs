@@ -113,9 +113,14 @@ pub struct Profile {
 
 impl Config {
     /// The profiles put together; later ones override.
-    pub fn merged_profile(&self, names: &[ProfileName]) -> Profile {
+    ///
+    /// # Errors
+    /// The first of them that is not configured (any more): without it the bottle would be less
+    /// bounded than its record says.
+    pub fn merged_profile(&self, names: &[ProfileName]) -> Result<Profile, ProfileName> {
         let mut merged = Profile::default();
-        for profile in names.iter().filter_map(|name| self.profiles.get(name)) {
+        for name in names {
+            let profile = self.profiles.get(name).ok_or_else(|| name.clone())?;
             let Profile { image, memory_bytes, pids, millicpus, env } = profile.clone();
             merged.image = image.or(merged.image);
             merged.memory_bytes = memory_bytes.or(merged.memory_bytes);
@@ -123,7 +128,7 @@ impl Config {
             merged.millicpus = millicpus.or(merged.millicpus);
             merged.env.extend(env);
         }
-        merged
+        Ok(merged)
     }
 
     /// The operator socket.

@@ -6,6 +6,8 @@
 
 mod lanes;
 mod look;
+mod queues;
+mod reconcile;
 mod serve;
 mod setup;
 
@@ -13,7 +15,7 @@ use std::sync::Arc;
 
 use forge::Forge;
 use orchestrator_core::{event::Event, policy::Rules};
-use protocol::ids::Slug;
+use protocol::ids::{Login, Slug};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -48,6 +50,8 @@ pub struct Daemon {
     pub work: Arc<Notify>,
     /// Told when containers may have changed.
     pub drift: Arc<Notify>,
+    /// Our own account on the forge.
+    own: Login,
     /// Its laws without the kill switch.
     laws: Laws,
     /// Turns true when it is to end.
@@ -86,7 +90,7 @@ impl Daemon {
 /// A label `<this><agent>` asks for an agent.
 const AGENT_LABEL: &str = "bot-bottle:";
 
-fn rules(config: &Config, own: protocol::ids::Login) -> Rules {
+fn rules(config: &Config, own: Login) -> Rules {
     let mut own_logins: std::collections::BTreeSet<_> =
         config.agents.values().map(|agent| agent.identity.login.clone()).collect();
     own_logins.insert(own);

@@ -2,9 +2,14 @@
 //! its outcome is an event again.
 
 mod places;
+mod removal;
 mod sidecar;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use orchestrator_core::{
     bottle::{Bottle, Prompt, Tier},
@@ -15,7 +20,7 @@ use orchestrator_core::{
 use protocol::{
     control::Usage,
     grant::{Grant, RunSpec, Secrets},
-    ids::{Nonce, Slug},
+    ids::{Nonce, ProfileName, Slug},
 };
 
 use crate::{
@@ -50,6 +55,8 @@ enum Failure {
     Sidecar(protocol::error::RpcError),
     #[error("the agent {0} is not configured any more")]
     NoAgent(String),
+    #[error("the profile {0} is not configured any more; write bottles/{0}.toml")]
+    NoProfile(ProfileName),
     #[error("the program {0} is missing; set engine.programs in config.toml")]
     NoProgram(PathBuf),
     #[error("it took longer than {} s", EFFECT_TIMEOUT.as_secs())]
@@ -61,7 +68,7 @@ impl Failure {
         match self {
             Self::Engine(error) => error.is_transient(),
             Self::Files { .. } | Self::Sidecar(_) | Self::TooSlow => true,
-            Self::NoAgent(_) | Self::NoProgram(_) => false,
+            Self::NoAgent(_) | Self::NoProfile(_) | Self::NoProgram(_) => false,
         }
     }
 }
@@ -107,12 +114,21 @@ impl Executor {
     }
 
     /// Makes a bottle's directories, so that its queue can be watched before it can be written to.
+    /// Blocks on the disk: see [`Self::ensure_places`].
     ///
     /// # Errors
     /// A sentence on what cannot be made.
     pub fn prepare(&self, bottle: &Bottle) -> Result<(), String> {
         places::ensure(&self.places(&bottle.slug), bottle.serial)
             .map_err(|failure| failure.to_string())
+    }
+
+    /// Makes a bottle's directories, so that its queue can be watched before it can be written to.
+    ///
+    /// # Errors
+    /// A sentence on what cannot be made.
+    pub async fn ensure_places(&self, bottle: &Bottle) -> Result<(), String> {
+        self.make_places(bottle).await.map_err(|failure| failure.to_string())
     }
 
     /// Ends a bottle's programs before it is removed, so that its queue is complete. What fails is
@@ -132,13 +148,13 @@ impl Executor {
         prompts: &[Prompt],
     ) -> Result<Nonce, Failure> {
         let agent = self.agent(bottle)?;
+        let profile = self.config.merged_profile(&bottle.profiles).map_err(Failure::NoProfile)?;
         let places = self.places(&bottle.slug);
-        places::ensure(&places, bottle.serial)?;
+        self.make_places(bottle).await?;
         let program = self.config.engine.programs.join("bottle");
         if !program.is_file() {
             return Err(Failure::NoProgram(program));
         }
-        let profile = self.config.merged_profile(&bottle.profiles);
         let sidecar = spec::sidecar(bottle, &places, &self.sidecar_image);
         let inside = spec::bottle(bottle, &places, &profile, &program);
         // Side by side: our program in the bottle waits for the socket.
@@ -176,14 +192,42 @@ impl Executor {
 
     async fn remove(&self, bottle: &Bottle) -> Result<(), Failure> {
         let slug = &bottle.slug;
-        if let Ok(output) = self.engine.output(slug, Role::Bottle, KEPT_OUTPUT_BYTES).await {
-            places::keep_output(&self.config.data_dir, slug, &output)?;
-        }
+        self.keep_output(slug).await;
         self.engine.ensure_removed(slug, Role::Bottle).await?;
         // SIGTERM lets it end what it has begun; its secrets end with it.
         self.engine.ensure_stopped(slug, Role::Sidecar).await?;
         self.engine.ensure_removed(slug, Role::Sidecar).await?;
-        places::remove(&self.places(slug))
+        let places = self.places(slug);
+        // Dropped with this effect: a removal that nobody waits for ends before the next begins.
+        let waiting = Arc::new(());
+        let wanted = Arc::downgrade(&waiting);
+        let removed = off_thread(&places.root.clone(), move || {
+            places::remove(&places, &|| Weak::strong_count(&wanted) > 0)
+        });
+        let removed = removed.await;
+        drop(waiting);
+        removed
+    }
+
+    /// Keeps the agent's output if it can be read and written: a container that cannot be removed
+    /// would be the greater harm.
+    async fn keep_output(&self, slug: &Slug) {
+        let kept = match self.engine.output(slug, Role::Bottle, KEPT_OUTPUT_BYTES).await {
+            Ok(output) => {
+                let (data_dir, slug) = (self.config.data_dir.clone(), slug.clone());
+                let write = move || places::keep_output(&data_dir, &slug, &output);
+                off_thread(&self.config.data_dir, write).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%slug, %error, "cannot keep the agent's output");
+        }
+    }
+
+    async fn make_places(&self, bottle: &Bottle) -> Result<(), Failure> {
+        let (places, serial) = (self.places(&bottle.slug), bottle.serial);
+        off_thread(&places.root.clone(), move || places::ensure(&places, serial)).await
     }
 
     /// Removes containers that no record knows.
@@ -215,6 +259,17 @@ impl Executor {
             .get(&bottle.agent)
             .ok_or_else(|| Failure::NoAgent(bottle.agent.to_string()))
     }
+}
+
+/// Does work on the disk where it holds up nobody; `path` is what it is about.
+async fn off_thread(
+    path: &Path,
+    work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+) -> Result<(), Failure> {
+    let broken = |error: tokio::task::JoinError| {
+        Err(Failure::Files { path: path.to_owned(), source: error.into() })
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
 }
 
 fn grant(config: &Config, bottle: &Bottle, agent: &Agent) -> Grant {

@@ -100,6 +100,13 @@ pub const GIT_FETCH_REQUEST_MAX_BYTES: usize = 8 * MIB;
 /// One git exchange from start to end.
 pub const GIT_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// One description or remark in a prompt: a long page; the rest can be read with `bottle`.
+pub const PROMPT_PART_MAX_BYTES: usize = 32 * KIB;
+/// What a run is told in all: escaped six-fold it still fits [`CONTROL_BODY_MAX_BYTES`].
+pub const PROMPT_MAX_BYTES: usize = 256 * KIB;
+/// Pull requests that are believed of one bottle; an honest one has one at a time.
+pub const PULL_REQUESTS_MAX: usize = 32;
+
 /// How long a drained sidecar lets writes in flight end.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 

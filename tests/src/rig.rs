@@ -1,7 +1,9 @@
 //! A whole installation for one test: a forge double, a configuration, the real `orchestrate` on a
 //! real Docker engine. Everything made outside carries the installation's mark and goes with it.
 
+mod daemon;
 mod docker;
+mod folder;
 mod programs;
 mod wait;
 
@@ -9,13 +11,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
 };
 
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use self::{daemon::Daemon, folder::Folder};
 pub use self::{
     docker::Docker,
     programs::Programs,
@@ -56,9 +57,11 @@ impl Default for Setup {
     }
 }
 
-/// A running installation.
+/// A running installation. Fields are dropped in their order: first the daemon, so that nothing is
+/// made any more, then what it made, and last the directory that says what that was.
 #[derive(Debug)]
 pub struct Rig {
+    daemon: Option<Daemon>,
     /// The forge.
     pub forge: ForgeDouble,
     /// The engine's command line, for looking behind the daemon's back.
@@ -71,8 +74,7 @@ pub struct Rig {
     pub webhook_secret: String,
     programs: Programs,
     hooks: SocketAddr,
-    daemon: Option<Child>,
-    dir: TempDir,
+    dir: Folder,
 }
 
 impl Rig {
@@ -82,7 +84,8 @@ impl Rig {
     /// What is missing on this machine, or what did not start.
     pub async fn start(setup: &Setup) -> Result<Self, Fault> {
         let programs = Programs::find()?;
-        let docker = Docker::with_network().await?;
+        let dir = Folder::new()?;
+        let docker = Docker::with_network(&dir.path().join("data/bot-bottle.db")).await?;
         let listen = SocketAddr::from((docker.gateway(), 0));
         let forge = ForgeDouble::start(Options { listen, public_host: None }).await?;
         let hooks = free_address()?;
@@ -96,8 +99,8 @@ impl Rig {
             )
             .await
             .map_err(refused)?;
-        let dir = tempfile::Builder::new().prefix("bot-bottle-").tempdir()?;
         let mut rig = Self {
+            daemon: None,
             forge,
             docker,
             bot_token,
@@ -105,7 +108,6 @@ impl Rig {
             webhook_secret,
             programs,
             hooks,
-            daemon: None,
             dir,
         };
         rig.configure(setup)?;
@@ -157,13 +159,8 @@ impl Rig {
     /// When it does not, with the end of its log.
     pub async fn start_daemon(&mut self) -> Result<(), Fault> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file())?;
-        let child = self
-            .orchestrate(&["serve"])
-            .stderr(Stdio::from(log))
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        self.daemon = Some(child);
+        let mut command = self.orchestrate(&["serve"]);
+        self.daemon = Some(Daemon::start(command.stderr(log).stdin(Stdio::null()))?);
         wait_until("the daemon answers", async || {
             self.try_command(&["status", "--json"]).await.is_ok()
         })
@@ -171,8 +168,7 @@ impl Rig {
         .map_err(|error| format!("{error}\n{}", self.log()).into())
     }
 
-    /// Ends the daemon with a signal and waits for its end: the number for SIGTERM is 15, for
-    /// SIGKILL 9.
+    /// Ends the daemon with a signal and waits for its end.
     ///
     /// # Errors
     /// When it is not running or does not end.
@@ -180,10 +176,7 @@ impl Rig {
         &mut self,
         signal: nix::sys::signal::Signal,
     ) -> Result<std::process::ExitStatus, Fault> {
-        let mut child = self.daemon.take().ok_or("the daemon does not run")?;
-        let pid = child.id().ok_or("the daemon has ended")?;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(pid)?), signal)?;
-        Ok(tokio::time::timeout(Duration::from_secs(30), child.wait()).await??)
+        self.daemon.take().ok_or("the daemon does not run")?.end(signal).await
     }
 
     /// Runs a command of `orchestrate` and gives its output.
@@ -286,7 +279,7 @@ impl Rig {
 
     /// The daemon's process.
     pub fn daemon_pid(&self) -> Option<u32> {
-        self.daemon.as_ref().and_then(Child::id)
+        self.daemon.as_ref().and_then(Daemon::pid)
     }
 
     /// How a person runs `orchestrate` on this installation.
@@ -300,12 +293,14 @@ impl Rig {
     /// # Errors
     /// What is left.
     pub async fn finish(mut self) -> Result<(), Fault> {
-        if self.daemon.is_some() {
-            self.end_daemon(nix::sys::signal::Signal::SIGTERM).await?;
-        }
-        self.docker.clean().await?;
+        let ended = match self.daemon.take() {
+            Some(daemon) => daemon.end(nix::sys::signal::Signal::SIGTERM).await.map(|_| ()),
+            None => Ok(()),
+        };
+        let cleaned = self.docker.clean();
         self.forge.shutdown().await;
-        Ok(())
+        let removed = self.dir.remove();
+        ended.and(cleaned).and(removed)
     }
 
     fn orchestrate(&self, words: &[&str]) -> Command {
@@ -314,7 +309,10 @@ impl Rig {
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("HOME", self.dir.path());
+            .env("HOME", self.dir.path())
+            // Ctrl-C in a terminal is for the one who then ends it in order.
+            .process_group(0)
+            .kill_on_drop(true);
         command
     }
 

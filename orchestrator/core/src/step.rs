@@ -7,6 +7,7 @@
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
+use protocol::{ids::IssueNumber, limits::PULL_REQUESTS_MAX};
 
 use crate::{
     bottle::{Attempts, Bottle, Ending, Origin, Prompt, Reason, Said, State, Tier, Waking},
@@ -210,7 +211,7 @@ impl At<'_> {
             News::Alive {} => changed(alive.with_state(heard(done.cloned())), vec![]),
             News::PrOpened { number } => {
                 let mut next = alive.with_state(heard(done.cloned()));
-                if !next.pull_requests.contains(number) {
+                if self.is_new_pull(*number) {
                     next.pull_requests.push(*number);
                 }
                 changed(next, vec![])
@@ -479,11 +480,18 @@ impl At<'_> {
         prompted && ignored.is_none()
     }
 
+    /// Whether a pull request is to be added; a sidecar that tells of more than it can have opened is
+    /// not believed.
+    fn is_new_pull(self, number: IssueNumber) -> bool {
+        let known = &self.bottle.pull_requests;
+        !known.contains(&number) && known.len() < PULL_REQUESTS_MAX
+    }
+
     /// News of a run that is over: a pull request and the agent's own word still count.
     fn late_news(self, news: &News) -> Step {
         let mut next = self.bottle.clone();
         match news {
-            News::PrOpened { number } if !next.pull_requests.contains(number) => {
+            News::PrOpened { number } if self.is_new_pull(*number) => {
                 next.pull_requests.push(*number);
                 changed(next, vec![])
             }

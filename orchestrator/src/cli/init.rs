@@ -9,7 +9,7 @@ use std::{
 
 use crate::config::TEMPLATES;
 
-/// Characters of the generated webhook secret, in hexadecimal: 256 bits.
+/// Random bytes of the generated webhook secret, 256 bits; it is written in hexadecimal.
 const SECRET_BYTES: usize = 32;
 
 /// What was written, and what was there before.

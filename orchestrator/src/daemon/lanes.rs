@@ -10,9 +10,9 @@ use tokio::task::{self, JoinSet};
 use super::{Daemon, look};
 use crate::{clock, life, store::StoreError};
 
-/// Lanes that may be looked at or worked on at a time: forge calls and container starts of a busy
+/// Lanes of one kind that may be worked on at a time: forge calls and container starts of a busy
 /// minute; more would only wait for each other.
-const LANES_MAX: usize = 64;
+const LANES_MAX: usize = 32;
 /// When nothing is due, the store is asked again after this time.
 const IDLE: Duration = Duration::from_secs(60);
 /// After a failure of the store, or of a lane itself.
@@ -48,19 +48,21 @@ impl Busy {
         self.lanes.insert(task.id(), lane);
     }
 
-    /// Waits for a task to end, for ever if there is none.
-    async fn ended(&mut self) {
-        let id = match self.tasks.join_next_with_id().await {
-            None => return std::future::pending().await,
-            Some(Ok((id, ()))) => id,
-            // Its work stands in the store and is begun again; the others do not notice.
-            Some(Err(error)) => {
-                tracing::error!(%error, lane = ?self.lanes.get(&error.id()), "a lane broke off");
-                tokio::time::sleep(BACK_OFF).await;
-                error.id()
+    /// Waits for a task to end, for ever if there is none. Safe to be dropped at any time. Says how
+    /// long to wait before its lane is begun again: its work stands in the store.
+    async fn ended(&mut self) -> Duration {
+        match self.tasks.join_next_with_id().await {
+            None => std::future::pending().await,
+            Some(Ok((id, ()))) => {
+                self.lanes.remove(&id);
+                Duration::ZERO
             }
-        };
-        self.lanes.remove(&id);
+            Some(Err(error)) => {
+                let lane = self.lanes.remove(&error.id());
+                tracing::error!(%error, ?lane, "a lane broke off; the others do not notice");
+                BACK_OFF
+            }
+        }
     }
 }
 
@@ -77,7 +79,7 @@ pub(super) async fn run(daemon: Arc<Daemon>) {
         };
         tokio::select! {
             () = daemon.work.notified() => {}
-            () = busy.ended() => {}
+            pause = busy.ended() => tokio::time::sleep(pause).await,
             () = tokio::time::sleep(next.unwrap_or(IDLE)) => {}
             () = daemon.stopped() => break,
         }
@@ -97,9 +99,15 @@ async fn start(daemon: &Arc<Daemon>, busy: &mut Busy) -> Result<Option<Duration>
             books.work(clock::now())
         })
         .await?;
-    let hints = work.hints.into_iter().map(Lane::Hints);
-    for lane in hints.chain(work.effects.into_iter().map(Lane::Effects)) {
-        if busy.lanes.len() < LANES_MAX && !busy.has(&lane) {
+    // Each kind has its own places: a forge that hangs does not keep bottles from sleeping.
+    let lanes = [
+        work.effects.into_iter().map(Lane::Effects).collect::<Vec<_>>(),
+        work.hints.into_iter().map(Lane::Hints).collect(),
+    ];
+    for kind in lanes {
+        let taken = kind.iter().filter(|lane| busy.has(lane)).count();
+        let fresh: Vec<_> = kind.into_iter().filter(|lane| !busy.has(lane)).collect();
+        for lane in fresh.into_iter().take(LANES_MAX.saturating_sub(taken)) {
             busy.start(lane, daemon);
         }
     }
@@ -128,7 +136,7 @@ async fn do_effects(daemon: &Daemon, slug: &Slug) {
                 return;
             }
         };
-        let outcome = daemon.run_effect(&bottle, &effect).await;
+        let Some(outcome) = daemon.run_effect(&bottle, &effect).await else { continue };
         let (laws, told) = (daemon.laws(), slug.clone());
         let stored = daemon
             .store

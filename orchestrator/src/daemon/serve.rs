@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Daemon, LockError, lanes, look, setup};
+use super::{Daemon, LockError, lanes, look, queues, reconcile, setup};
 use crate::{
     config::Config,
     engine::EngineError,
@@ -88,9 +88,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut parts = JoinSet::new();
     parts.spawn(lanes::run(Arc::clone(&daemon)));
     parts.spawn(look::poll(Arc::clone(&daemon)));
-    parts.spawn(look::queues(Arc::clone(&daemon)));
-    parts.spawn(look::reconcile(Arc::clone(&daemon)));
-    parts.spawn(look::engine(Arc::clone(&daemon)));
+    parts.spawn(queues::run(Arc::clone(&daemon)));
+    parts.spawn(reconcile::run(Arc::clone(&daemon)));
+    parts.spawn(reconcile::listen(Arc::clone(&daemon)));
     parts.spawn(http(Arc::clone(&daemon), hooks));
     parts.spawn(sockets(Arc::clone(&daemon), operator));
     tracing::info!(listen = %daemon.config.listen, data_dir = %daemon.config.data_dir.display(), "ready");
@@ -100,6 +100,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         // No part ends by itself: without it the daemon would be half alive. Whoever started it
         // starts it anew.
         Some(_) = parts.join_next() => true,
+        () = daemon.store.closed() => true,
     };
     tracing::info!(broken, "stopping; bottles go on");
     daemon.stop.send_replace(true);

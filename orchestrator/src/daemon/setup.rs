@@ -89,10 +89,10 @@ pub(super) async fn bind(config: Config) -> Result<Bound, ServeError> {
     let laws = Laws {
         timing: config.timing,
         slots: config.slots,
-        rules: rules(&config, own),
+        rules: rules(&config, own.clone()),
         forge: config.forge.access.id.clone(),
         branch_prefix: config.branch_prefix.clone(),
-        backend: engine_name(&config),
+        backend: config.engine.backend.clone(),
     };
     let docker: Arc<dyn crate::engine::Engine> = Arc::new(docker);
     let daemon = Daemon {
@@ -103,15 +103,12 @@ pub(super) async fn bind(config: Config) -> Result<Bound, ServeError> {
         engine: docker,
         work: Arc::new(Notify::new()),
         drift: Arc::new(Notify::new()),
+        own,
         laws,
         stop: watch::Sender::new(false),
         config,
     };
     Ok(Bound { daemon: Arc::new(daemon), hooks, operator, lock })
-}
-
-fn engine_name(config: &Config) -> String {
-    config.engine.backend.clone()
 }
 
 /// One daemon per directory. The lock goes with the process, so that a stale file locks nothing.

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder, Permissions},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -11,7 +11,7 @@ use std::{
 use nix::{fcntl::OFlag, sys::stat::Mode};
 use protocol::ids::Slug;
 
-use super::Failure;
+use super::{Failure, removal};
 use crate::engine::{
     Role,
     spec::{Places, uid},
@@ -31,22 +31,25 @@ pub(super) fn ensure(places: &Places, serial: u32) -> Result<(), Failure> {
     directory(&places.home, 0o700, Some(agent))
 }
 
-/// Removes all of a bottle's files.
-pub(super) fn remove(places: &Places) -> Result<(), Failure> {
-    match fs::remove_dir_all(&places.root) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&places.root)(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+/// Removes all of a bottle's files; ends early when `go_on` says no.
+pub(super) fn remove(places: &Places, go_on: &dyn Fn() -> bool) -> Result<(), Failure> {
+    removal::remove_tree(&places.root, go_on).map_err(failed(&places.root))
 }
 
-/// Keeps the agent's output in the record of a destroyed bottle.
+/// Keeps the agent's output in the record of a destroyed bottle: all of it or nothing.
 pub(super) fn keep_output(data_dir: &Path, slug: &Slug, output: &str) -> Result<(), Failure> {
     let file = output_file(data_dir, slug);
     if output.is_empty() || file.exists() {
         return Ok(());
     }
     directory(&data_dir.join("records"), 0o700, None)?;
-    fs::write(&file, output).map_err(failed(&file))
+    let draft = file.with_extension("part");
+    let written = fs::File::create(&draft).and_then(|mut open| {
+        open.write_all(output.as_bytes())?;
+        open.sync_all()?;
+        fs::rename(&draft, &file)
+    });
+    written.map_err(failed(&file))
 }
 
 /// What was kept; empty when nothing was.
@@ -96,7 +99,7 @@ mod tests {
         assert!(ensure(&places, 7).is_err());
         let mode = fs::metadata(&victim).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o755, "the link was followed");
-        remove(&places).unwrap();
+        remove(&places, &|| true).unwrap();
         assert!(victim.is_dir() && !places.root.exists());
     }
 

@@ -151,6 +151,9 @@ const QUEUE_DIR: &str = "/run/bot-bottle/queue";
 const HOME: &str = "/home/agent";
 const PROGRAM: &str = "/opt/bot-bottle/bin/bottle";
 
+/// What `make setup` builds; for profiles that name no image.
+const DEFAULT_IMAGE: &str = "bot-bottle/default:bookworm";
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -209,7 +212,7 @@ pub fn bottle(
     ContainerSpec {
         slug: bottle.slug.clone(),
         role: Role::Bottle,
-        image: profile.image.clone().unwrap_or_else(|| "debian:bookworm-slim".to_owned()),
+        image: profile.image.clone().unwrap_or_else(|| DEFAULT_IMAGE.to_owned()),
         command: vec![PROGRAM.to_owned(), "init".to_owned()],
         env,
         uid: uid(bottle.serial, Role::Bottle),

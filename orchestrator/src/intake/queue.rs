@@ -66,7 +66,7 @@ impl Relay {
     /// files; says whether anything was read.
     ///
     /// # Errors
-    /// The store's; the files are kept then and read again.
+    /// The store's, or of a directory that cannot be read; the files are kept and read again.
     pub async fn scan(&self, laws: &Laws, slug: &Slug) -> Result<bool, StoreError> {
         let wanted = slug.clone();
         let Some(bottle) = self.store.write(move |books| books.bottle(&wanted)).await? else {
@@ -81,11 +81,8 @@ impl Relay {
         let (queue, mut found) = match read.await {
             Ok(Ok(read)) => read,
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Ok(Err(error)) => {
-                tracing::error!(%slug, %error, "cannot read a queue");
-                return Ok(false);
-            }
-            Err(_) => return Ok(false),
+            Ok(Err(error)) => return Err(unreadable(slug, &error.to_string())),
+            Err(broken) => return Err(unreadable(slug, &broken.to_string())),
         };
         if found.is_empty() {
             return Ok(false);
@@ -147,6 +144,10 @@ fn take(
         Arrival::Known => Ok(true),
         Arrival::Other => Ok(false),
     }
+}
+
+fn unreadable(slug: &Slug, why: &str) -> StoreError {
+    StoreError::Unusable { path: format!("queue of {slug}"), why: why.to_owned() }
 }
 
 /// Takes one event of a sidecar into account.

@@ -9,36 +9,47 @@ use orchestrator_core::{
 };
 use protocol::{
     ids::{IssueNumber, Login, RepoName},
-    item::{Issue, Permission, Review, Verdict},
+    item::{Issue, Permission, PullState, Review, Verdict},
 };
+
+/// Who looks, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    /// The forge, with the daemon's token.
+    pub forge: &'a dyn Forge,
+    /// The organisation whose members are agents.
+    pub org: &'a Login,
+    /// The daemon's own account.
+    pub us: &'a Login,
+}
 
 /// Reads everything that a decision about `number` needs. `bottle` is the live bottle that the
 /// number belongs to, if any.
 ///
 /// # Errors
-/// The forge's; what is gone is part of the sight and no error.
+/// The forge's. An issue or pull request that is gone is part of the sight and no error. A
+/// repository that is gone is an error: from here it looks the same as a permission that was taken
+/// from us for a moment, and that must not end a bottle.
 pub async fn look(
-    forge: &dyn Forge,
-    org: &Login,
+    whose: &Whose<'_>,
     repo: &RepoName,
     number: IssueNumber,
     bottle: Option<&Bottle>,
 ) -> Result<Sight, ForgeError> {
-    let Some(repository) = there(forge.repository(repo).await)? else {
-        return Ok(nothing(repo, SeenIssue::Gone));
-    };
+    let forge = whose.forge;
+    let repository = forge.repository(repo).await?;
     let issue = match bottle {
         Some(bottle) => bottle.home.issue,
         None => Some(number),
     };
     let seen = match issue {
-        Some(issue) => see_issue(forge, org, repo, issue).await?,
+        Some(issue) => see_issue(whose, repo, issue).await?,
         None => SeenIssue::None,
     };
-    let mut pulls = Vec::new();
-    for pull in bottle.map(|bottle| bottle.pull_requests.clone()).unwrap_or_default() {
-        pulls.push((pull, there(forge.read_pr(repo, pull).await)?.map(|found| found.state)));
-    }
+    let pulls = match bottle {
+        Some(bottle) => own_pulls(forge, repo, bottle).await?,
+        None => vec![],
+    };
     let mut spoken = Vec::new();
     if let SeenIssue::There { issue, .. } = &seen {
         spoken.extend(comments(forge, repo, issue.number).await?);
@@ -49,7 +60,7 @@ pub async fn look(
     }
     let remarks = with_permissions(forge, repo, bottle, spoken).await?;
     Ok(Sight {
-        repo: repository.name,
+        repo: repo.clone(),
         archived: repository.archived,
         base: repository.default_branch.parse().ok(),
         issue: seen,
@@ -58,17 +69,32 @@ pub async fn look(
     })
 }
 
-fn nothing(repo: &RepoName, issue: SeenIssue) -> Sight {
-    Sight { repo: repo.clone(), archived: false, base: None, issue, pulls: vec![], remarks: vec![] }
+/// The pull requests that the bottle's sidecar told of, as far as they really are of its branch: a
+/// compromised sidecar may name others.
+async fn own_pulls(
+    forge: &dyn Forge,
+    repo: &RepoName,
+    bottle: &Bottle,
+) -> Result<Vec<(IssueNumber, Option<PullState>)>, ForgeError> {
+    let mut pulls = Vec::new();
+    for number in &bottle.pull_requests {
+        match there(forge.read_pr(repo, *number).await)? {
+            Some(pull) if pull.head_branch == bottle.home.branch.as_str() => {
+                pulls.push((*number, Some(pull.state)));
+            }
+            Some(_) => tracing::warn!(slug = %bottle.slug, %number, "not of this bottle's branch"),
+            None => pulls.push((*number, None)),
+        }
+    }
+    Ok(pulls)
 }
 
 async fn see_issue(
-    forge: &dyn Forge,
-    org: &Login,
+    whose: &Whose<'_>,
     repo: &RepoName,
     number: IssueNumber,
 ) -> Result<SeenIssue, ForgeError> {
-    let issue: Issue = match forge.read_issue(repo, number).await {
+    let issue: Issue = match whose.forge.read_issue(repo, number).await {
         Ok(issue) => issue,
         Err(ForgeError::WrongKind { .. }) => return Ok(SeenIssue::None),
         Err(ForgeError::Gone { .. }) => return Ok(SeenIssue::Gone),
@@ -76,9 +102,19 @@ async fn see_issue(
     };
     let mut members = BTreeSet::new();
     for assignee in &issue.assignees {
-        if forge.is_org_member(org, assignee).await? {
+        if whose.forge.is_org_member(whose.org, assignee).await? {
             members.insert(assignee.clone());
         }
+    }
+    // "Not a member" and "you may not see" are one answer: it counts only from somebody who sees.
+    if members.is_empty()
+        && !issue.assignees.is_empty()
+        && !whose.forge.is_org_member(whose.org, whose.us).await?
+    {
+        return Err(ForgeError::NoPermission {
+            what: format!("see the members of {}", whose.org),
+            message: format!("make {} a member of it", whose.us),
+        });
     }
     Ok(SeenIssue::There { issue: Box::new(issue), members })
 }

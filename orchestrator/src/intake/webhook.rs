@@ -109,14 +109,17 @@ async fn accept(hooks: &Hooks, delivery: Delivery) -> Response {
         tracing::debug!(id = %delivery.id, "a delivery that is about no issue");
         return StatusCode::NO_CONTENT.into_response();
     };
-    if !hooks.repos.contains(&delivery.repo) {
+    // Forges compare names without regard to case; our records use the configured spelling.
+    let named = delivery.repo.to_string();
+    let served = hooks.repos.iter().find(|repo| repo.to_string().eq_ignore_ascii_case(&named));
+    let Some(repo) = served else {
         return answer(
             StatusCode::FORBIDDEN,
             "this repository is not served; add it to forge.repositories",
         );
-    }
+    };
     let key = format!("gitea:{}", delivery.id);
-    let lane = lane(&delivery.repo, number);
+    let lane = lane(repo, number);
     let stored =
         hooks.store.write(move |books| books.arrive(&key, Some(&lane), clock::now())).await;
     match stored {

@@ -60,6 +60,9 @@ pub struct LogRow {
 }
 
 impl<'a> Books<'a> {
+    /// Keys of hints that we gave ourselves begin with this.
+    pub const POLL: &'static str = "poll:";
+
     pub(super) fn new(connection: &'a Connection) -> Self {
         Self { connection }
     }
@@ -113,7 +116,7 @@ impl<'a> Books<'a> {
         number: IssueNumber,
     ) -> Result<Option<Bottle>, StoreError> {
         let sql = "WHERE slug IN (SELECT slug FROM pulls WHERE repo = ?1 AND number = ?2)
-            OR (repo = ?1 AND issue = ?2) ORDER BY live DESC, serial DESC LIMIT 1";
+            OR (repo = ?1 AND issue = ?2) ORDER BY live DESC, coalesce(issue = ?2, 0) DESC, serial DESC LIMIT 1";
         Ok(self.bottles(sql, params![repo.to_string(), to_sql(number.get())])?.pop())
     }
 
@@ -234,8 +237,12 @@ impl<'a> Books<'a> {
     /// Hints are dealt with. The row stays for a while, so that a repeat is known.
     pub fn finish_hints(&self, hints: &[HintRow]) -> Result<(), StoreError> {
         for hint in hints {
-            let sql = "UPDATE inbox SET lane = NULL WHERE id = ?1";
-            self.connection.prepare_cached(sql)?.execute([hint.id])?;
+            // Nobody repeats our own.
+            let sql = "DELETE FROM inbox WHERE id = ?1 AND substr(key, 1, 5) = ?2";
+            if self.connection.prepare_cached(sql)?.execute(params![hint.id, Self::POLL])? == 0 {
+                let sql = "UPDATE inbox SET lane = NULL WHERE id = ?1";
+                self.connection.prepare_cached(sql)?.execute([hint.id])?;
+            }
         }
         Ok(())
     }

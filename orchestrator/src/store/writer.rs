@@ -66,6 +66,11 @@ impl Store {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Waits for the writer to end, which it does by itself only when it broke.
+    pub async fn closed(&self) {
+        self.jobs.closed().await;
+    }
+
     /// Waits until everything sent before is on disk and the file is closed.
     pub async fn close(self) {
         let Self { jobs, thread } = self;

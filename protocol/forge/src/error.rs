@@ -30,7 +30,7 @@ pub enum ForgeError {
         /// The forge's words, cut and without control characters.
         message: String,
     },
-    /// 404, 410 or a redirect: not there, or not to be seen by this account.
+    /// 404 or 410 of the forge itself, which is in JSON: not there, or not to be seen by this account.
     #[error("not found: {what}")]
     Gone {
         /// The operation.
@@ -76,7 +76,8 @@ pub enum ForgeError {
         /// Status or kind of failure.
         message: String,
     },
-    /// An answer that is not what this forge says: HTML, too large, fields missing.
+    /// An answer that is not what this forge says: HTML (a proxy's 404 too), a redirect, too large,
+    /// fields missing. It tells nothing about whether the object is there.
     #[error("the forge's answer cannot be used for: {what}: {message}")]
     BadAnswer {
         /// The operation.
@@ -84,6 +85,25 @@ pub enum ForgeError {
         /// What is wrong with it.
         message: String,
     },
+}
+
+impl ForgeError {
+    /// How long to wait before the same is asked again, where the forge limits the rate: within
+    /// [`protocol::limits::RETRY_AFTER_MIN`] and [`protocol::limits::RETRY_AFTER_MAX`].
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            Self::OutOfScope { .. }
+            | Self::BadToken { .. }
+            | Self::NoPermission { .. }
+            | Self::Gone { .. }
+            | Self::WrongKind { .. }
+            | Self::Conflict { .. }
+            | Self::Rejected { .. }
+            | Self::Server { .. }
+            | Self::BadAnswer { .. } => None,
+        }
+    }
 }
 
 /// Numbers as people read them: `17, 42`, or `nothing`.

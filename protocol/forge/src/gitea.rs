@@ -15,7 +15,7 @@ mod words;
 
 use std::cmp::Reverse;
 
-use ::http::{Method, StatusCode};
+use ::http::{Method, StatusCode, header};
 use async_trait::async_trait;
 use protocol::{
     grant::ForgeAccess,
@@ -26,10 +26,11 @@ use protocol::{
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use crate::{Forge, ForgeError, NewPullRequest, Repository};
+pub use crate::tls::install_tls;
+use crate::{Forge, ForgeError, NewPullRequest, Repository, tls::RootsError};
 use address::{Address, Sha};
 pub use http::Bounds;
-use http::{Http, bad_answer};
+use http::{Answer, Http, bad_answer};
 use pages::Pages;
 use wire::{
     User, WireComment, WireIssue, WirePermission, WirePull, WireRemark, WireRepository, WireReview,
@@ -53,28 +54,15 @@ pub enum SetupError {
     /// The token cannot stand in a header.
     #[error("the forge's token holds characters that no token has")]
     Token,
-    /// The organisation's certificates cannot be read.
-    #[error("cannot read the certificate authority given for the forge")]
-    Authority {
-        /// The cause.
-        source: reqwest::Error,
-    },
-    /// The PEM text holds no certificate.
-    #[error("the certificate authority given for the forge holds no certificate")]
-    NoAuthority,
+    /// The certificate authorities cannot be used.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     /// The HTTP client cannot be made.
     #[error("cannot set up the connection to the forge")]
     Client {
         /// The cause.
         source: reqwest::Error,
     },
-}
-
-/// Chooses the TLS implementation of this process, once; calling it again does no harm. A program
-/// calls it first thing in `main`, so that nothing else chooses another one.
-pub fn install_tls() {
-    // An error only says that one is installed already.
-    rustls::crypto::ring::default_provider().install_default().ok();
 }
 
 impl Gitea {
@@ -319,7 +307,7 @@ impl Forge for Gitea {
     async fn is_pr_open(&self, repo: &RepoName, number: IssueNumber) -> Result<bool, ForgeError> {
         let what = format!("read the pull request {repo}#{number}");
         let answer = self.http.ask(&Address::pull(repo, number), &what).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        if answer.is_missing() {
             return Ok(false);
         }
         let pull: WirePull = self.http.json(&answer, &what)?;
@@ -332,9 +320,9 @@ impl Forge for Gitea {
         let answer = self.http.ask(&address, &what).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
-            // Leads to the public members, which would hide the others.
-            status if status.is_redirection() => Err(ForgeError::NoPermission {
+            _ if answer.is_missing() => Ok(false),
+            // The public members would hide the others.
+            _ if leads_to_public_members(&answer) => Err(ForgeError::NoPermission {
                 what,
                 message: format!(
                     "only members of {org} see all its members; make this account one"
@@ -348,18 +336,22 @@ impl Forge for Gitea {
         let what = format!("read what {user} may do in {repo}");
         let address = Address::repo(repo).word("collaborators").login(user).word("permission");
         let answer = self.http.ask(&address, &what).await?;
-        match answer.status {
-            StatusCode::NOT_FOUND if answer.is_json() => Ok(Permission::None),
-            // Not a word of this version's API.
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-                self.permission_before_1_16(repo, user).await
-            }
-            _ => self
-                .http
-                .json::<WirePermission>(&answer, &what)
-                .map(WirePermission::into_permission),
+        if answer.is_missing() {
+            return Ok(Permission::None);
         }
+        if answer.is_unknown_call() {
+            return self.permission_before_1_16(repo, user).await;
+        }
+        self.http.json::<WirePermission>(&answer, &what).map(WirePermission::into_permission)
     }
+}
+
+/// Whether a forge shows the way to an organisation's public members, as Gitea does to those who
+/// may not see all of them. Other redirects are not about membership.
+fn leads_to_public_members(answer: &Answer) -> bool {
+    let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    answer.status.is_redirection()
+        && location.is_some_and(|location| location.contains("/public_members/"))
 }
 
 /// Whether a forge's name means this repository; forges do not tell case apart.

@@ -2,7 +2,8 @@
 //!
 //! [`Forge`] is the port. `gitea` implements it over HTTP. [`ScopedForge`] wraps any of them and
 //! lets writes through only to a set of numbers that is fixed when it is made; the sidecar holds
-//! nothing else. `webhook` turns a verified delivery into a hint of what to look at.
+//! nothing else. `webhook` turns a verified delivery into a hint of what to look at;
+//! `tls` says whom connections to a forge believe.
 //!
 //! The way of a call: typed ids, a URL made of encoded segments, one bounded request, one bounded
 //! answer, JSON of that forge, our types of [`protocol::item`].
@@ -13,6 +14,7 @@
 pub mod error;
 pub mod gitea;
 pub mod scoped;
+pub mod tls;
 pub mod webhook;
 
 use async_trait::async_trait;
@@ -31,7 +33,8 @@ pub trait Forge: Send + Sync + std::fmt::Debug {
     /// The account that the credential belongs to.
     async fn whoami(&self) -> Result<Login, ForgeError>;
 
-    /// The repository itself: follows no rename, tells of one by [`ForgeError::Gone`].
+    /// The repository itself. A rename is not followed: [`ForgeError::Gone`] when the forge gives
+    /// the repository under its new name, [`ForgeError::BadAnswer`] when it redirects to it.
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError>;
 
     /// An issue. [`ForgeError::WrongKind`] when the number is a pull request's.
@@ -117,10 +120,12 @@ pub trait Forge: Send + Sync + std::fmt::Debug {
         issue: IssueNumber,
     ) -> Result<Option<PullRequest>, ForgeError>;
 
-    /// Whether a pull request exists and is open. A missing one is `false`.
+    /// Whether a pull request exists and is open. `false` for a missing one only when the forge
+    /// itself says that it is missing.
     async fn is_pr_open(&self, repo: &RepoName, number: IssueNumber) -> Result<bool, ForgeError>;
 
-    /// Whether a user is a member of an organisation, as far as this credential may see.
+    /// Whether a user is a member of an organisation, as far as this credential may see. `false`
+    /// only when the forge itself says so.
     async fn is_org_member(&self, org: &Login, user: &Login) -> Result<bool, ForgeError>;
 
     /// What a user may do in the repository now. Unknown users have [`Permission::None`].

@@ -223,7 +223,7 @@ mod tests {
         {
             for target in [format!("http://{}/x", evil.address), "/api/v1/user".to_owned()] {
                 let error = fails(answer(status, &format!("Location: {target}\r\n"), "")).await;
-                assert!(matches!(error, ForgeError::Gone { .. }), "{status}: {error:?}");
+                assert!(matches!(error, ForgeError::BadAnswer { .. }), "{status}: {error:?}");
             }
         }
         assert_eq!(evil.requests(), 0);
@@ -241,14 +241,14 @@ mod tests {
         ];
         for (status, headers, seconds) in limited {
             let error = fails(answer(status, headers, "")).await;
-            let ForgeError::RateLimited { retry_after, .. } = error else {
-                panic!("{status}: {error:?}")
-            };
-            assert_eq!(retry_after.as_secs(), seconds, "{status} {headers}");
+            assert!(matches!(error, ForgeError::RateLimited { .. }), "{status}: {error:?}");
+            let wait = error.retry_after();
+            assert_eq!(wait, Some(Duration::from_secs(seconds)), "{status} {headers}");
         }
         for headers in ["", "X-RateLimit-Remaining: 10\r\n"] {
             let error = fails(answer("403 Forbidden", headers, "")).await;
             assert!(matches!(error, ForgeError::NoPermission { .. }), "{error:?}");
+            assert_eq!(error.retry_after(), None);
         }
     }
 
@@ -257,9 +257,9 @@ mod tests {
         for (status, wanted) in [
             ("400 Bad Request", "the forge refused the content of"),
             ("401 Unauthorized", "the forge refused the token for"),
-            ("404 Not Found", "not found"),
+            ("404 Not Found", "the forge's answer cannot be used for"),
             ("409 Conflict", "conflict"),
-            ("410 Gone", "not found"),
+            ("410 Gone", "the forge's answer cannot be used for"),
             ("413 Too Large", "the forge refused the content of"),
             ("422 Unprocessable", "the forge refused the content of"),
             ("423 Locked", "the forge does not permit"),
@@ -352,15 +352,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_404_means_no_member_and_nothing_else_does() {
+    async fn a_404_of_the_forge_means_no_member_and_nothing_else_does() {
         let org: Login = "bots".parse().unwrap();
-        for (status, member) in [
-            ("204 No Content", Some(true)),
-            ("404 Not Found", Some(false)),
-            ("200 OK", None),
-            ("401 Unauthorized", None),
+        for (status, headers, member) in [
+            ("204 No Content", "", Some(true)),
+            ("404 Not Found", JSON, Some(false)),
+            ("404 Not Found", "", None),
+            ("410 Gone", JSON, None),
+            ("200 OK", "", None),
+            ("401 Unauthorized", "", None),
         ] {
-            let server = Raw::start(answer(status, "", "")).await;
+            let server = Raw::start(answer(status, headers, "")).await;
             assert_eq!(server.client().is_org_member(&org, &org).await.ok(), member, "{status}");
         }
     }

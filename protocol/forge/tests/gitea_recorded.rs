@@ -68,16 +68,18 @@ mod tests {
 
     // CASES 29
     #[tokio::test]
-    async fn a_renamed_repository_is_gone() {
+    async fn a_renamed_repository_is_not_followed() {
         let moved = made("GET", "/api/v1/repos/alice/widget", 301, "")
             .header("Location", "/api/v1/repos/x/y");
         let renamed = recording("12-repo-get").with("/full_name", json!("alice/gadget"));
         let server = Server::start([moved, renamed]).await;
         let forge = server.client(BOT);
-        for _ in 0..2 {
-            let result = forge.repository(&repo()).await;
-            assert!(matches!(result, Err(ForgeError::Gone { .. })), "{result:?}");
-        }
+        let redirected = forge.repository(&repo()).await.unwrap_err();
+        assert!(matches!(redirected, ForgeError::BadAnswer { .. }), "{redirected:?}");
+        assert!(redirected.to_string().contains("was renamed"), "{redirected}");
+        let gone = forge.repository(&repo()).await.unwrap_err();
+        assert!(matches!(gone, ForgeError::Gone { .. }), "{gone:?}");
+        assert!(gone.to_string().contains("alice/gadget"), "{gone}");
         server.finish();
     }
 

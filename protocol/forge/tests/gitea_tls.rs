@@ -13,6 +13,7 @@ mod tests {
     use forge::{
         Forge as _, ForgeError,
         gitea::{Gitea, SetupError, install_tls},
+        tls::RootsError,
     };
     use protocol::{
         grant::{ForgeAccess, ForgeKind},
@@ -145,9 +146,10 @@ mod tests {
     #[tokio::test]
     async fn certificates_that_are_none_are_refused_at_once() {
         let server = Tls::start().await;
-        assert!(matches!(server.client("localhost", Some("")), Err(SetupError::NoAuthority)));
+        let none = server.client("localhost", Some("")).unwrap_err();
+        assert!(matches!(none, SetupError::Roots(RootsError::NoAuthority)), "{none:?}");
         let broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
         let error = server.client("localhost", Some(broken)).unwrap_err();
-        assert!(matches!(error, SetupError::Authority { .. }), "{error:?}");
+        assert!(matches!(error, SetupError::Roots(RootsError::Authority { .. })), "{error:?}");
     }
 }

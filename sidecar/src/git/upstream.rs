@@ -1,5 +1,6 @@
 //! The forge, by git: four addresses, one credential, no redirect.
 
+use forge::tls::{install_tls, trusted_roots};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use protocol::{
     grant::{ForgeAccess, Grant},
@@ -7,7 +8,7 @@ use protocol::{
     limits::{FORGE_CONNECT_TIMEOUT, GIT_TIMEOUT},
     secret::Secret,
 };
-use reqwest::{Body, Certificate, Client, Response, redirect};
+use reqwest::{Body, Client, Response, redirect};
 
 /// What git does on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,17 +192,8 @@ pub fn protocol_header(headers: &HeaderMap) -> Option<(HeaderName, HeaderValue)>
 
 /// The compiled-in certificates and the organisation's own: the image has none.
 fn client(access: &ForgeAccess) -> Result<Client, String> {
-    forge::gitea::install_tls();
-    let mut trusted = Vec::new();
-    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        trusted.push(Certificate::from_der(root).map_err(|error| error.to_string())?);
-    }
-    if let Some(pem) = &access.ca_pem {
-        let own = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| {
-            "the certificate authority given for the forge cannot be read".to_owned()
-        })?;
-        trusted.extend(own);
-    }
+    install_tls();
+    let trusted = trusted_roots(access.ca_pem.as_deref()).map_err(|error| error.to_string())?;
     Client::builder()
         .user_agent(concat!("git/bot-bottle-", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())

@@ -1,4 +1,5 @@
-//! `make demo`: one issue from label to merge on a real Docker engine, told as it happens.
+//! `make demo`: one issue from label to merge on a real Docker engine, told as it happens. However
+//! it ends, by a signal too, what it started ends with it.
 
 use std::{
     io::{self, Write as _},
@@ -9,6 +10,7 @@ use std::{
 
 use clap::Parser as _;
 use e2e::rig::{BOT, Fault, REPO, Rig, Setup, wait_until};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Plays one issue for real: forge, daemon, agent in a bottle, review, merge.
 #[derive(Debug, clap::Parser)]
@@ -25,14 +27,59 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let played =
-        runtime.map_err(Fault::from).and_then(|runtime| runtime.block_on(play(arguments.keep)));
+        runtime.map_err(Fault::from).and_then(|runtime| runtime.block_on(demo(arguments.keep)));
+    // Nothing is left to do if nobody reads it.
     match played {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ending::Played) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted(by)) => {
+            drop(writeln!(io::stderr().lock(), "demo: interrupted by {}", by.name));
+            ExitCode::from(by.exit_code)
+        }
         Err(error) => {
-            // Nothing is left to do if nobody reads it.
             drop(writeln!(io::stderr().lock(), "demo: failed: {error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// How the demo ended, other than badly.
+enum Ending {
+    /// It was played to its end, or kept until the user had seen enough.
+    Played,
+    /// It was told to stop.
+    Interrupted(Interruption),
+}
+
+/// A signal that asks for the end. Later ones change nothing: cleaning up has its own deadlines.
+struct Interruption {
+    name: &'static str,
+    /// 128 and the signal's number, as shells have it.
+    exit_code: u8,
+}
+
+/// The signals that ask for the end, remembered from now on.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Interruption {
+        let (name, exit_code) = tokio::select! {
+            _ = self.interrupt.recv() => ("SIGINT", 130),
+            _ = self.terminate.recv() => ("SIGTERM", 143),
+            _ = self.hangup.recv() => ("SIGHUP", 129),
+        };
+        Interruption { name, exit_code }
     }
 }
 
@@ -77,9 +124,54 @@ impl Story {
     }
 }
 
-async fn play(keep: bool) -> Result<(), Fault> {
+/// Starts everything, plays, and ends everything, whatever came between.
+async fn demo(keep: bool) -> Result<Ending, Fault> {
+    let mut signals = Signals::new()?;
     let story = Story { start: clock() };
-    let rig = Rig::start(&Setup::default()).await?;
+    let setup = Setup::default();
+    let start = Rig::start(&setup);
+    tokio::pin!(start);
+    let early = tokio::select! {
+        rig = &mut start => Err(rig?),
+        by = signals.next() => Ok(by),
+    };
+    let (rig, played) = match early {
+        Ok(by) => {
+            stopping(&story, &by);
+            // To its end, which has a deadline: what is half made is hard to find again.
+            (start.await?, Ok(Ending::Interrupted(by)))
+        }
+        Err(rig) => {
+            let played = tokio::select! {
+                played = play(&story, &rig, keep) => played.map(|()| Ending::Played),
+                by = signals.next() => {
+                    stopping(&story, &by);
+                    Ok(Ending::Interrupted(by))
+                }
+            };
+            (rig, played)
+        }
+    };
+    if keep && matches!(played, Ok(Ending::Played)) {
+        signals.next().await;
+    }
+    let finished = rig.finish().await;
+    let ending = played?;
+    finished?;
+    // A terminal that hung up takes no words.
+    let told = story.say("everything that was started is gone");
+    if matches!(ending, Ending::Played) {
+        told?;
+        writeln!(io::stdout().lock(), "demo: ok")?;
+    }
+    Ok(ending)
+}
+
+fn stopping(story: &Story, by: &Interruption) {
+    drop(story.say(&format!("{}: ending everything that was started", by.name)));
+}
+
+async fn play(story: &Story, rig: &Rig, keep: bool) -> Result<(), Fault> {
     story.say(&format!("forge at {}, daemon ready", rig.forge.base_url()))?;
     rig.forge.create_issue("alice", REPO, &titled("Something else")).await.map_err(refused)?;
     let issue = rig.ask_for_work("Add a greeting", "Please add `hello.txt` saying hello.").await?;
@@ -88,16 +180,16 @@ async fn play(keep: bool) -> Result<(), Fault> {
     let seen = AtomicUsize::new(0);
     let slug = rig.wait_for("running").await?;
     story.say(&format!("bottle {slug} runs:\n{}", rig.try_command(&["status"]).await?))?;
-    story.follow(&rig, &slug, &seen, "frozen: ").await?;
+    story.follow(rig, &slug, &seen, "frozen: ").await?;
     story.say(&format!("the bottle is frozen:\n{}", rig.try_command(&["status"]).await?))?;
 
-    let pull = pull_request(&rig).await?;
+    let pull = pull_request(rig).await?;
     rig.forge
         .comment("bob", REPO, pull, "Could it greet the whole world?")
         .await
         .map_err(refused)?;
     story.say(&format!("bob commented on pull request #{pull}"))?;
-    story.follow(&rig, &slug, &seen, "frozen: ").await?;
+    story.follow(rig, &slug, &seen, "frozen: ").await?;
     let branch = format!("bot-bottle/{issue}/{slug}");
     let file = rig.forge.file_at(REPO, &branch, "hello.txt").await.unwrap_or_default();
     story.say(&format!("hello.txt on {branch} now says: {}", file.trim()))?;
@@ -107,9 +199,7 @@ async fn play(keep: bool) -> Result<(), Fault> {
     expect(refusals == 2, "the agent's two trespasses were not both refused")?;
 
     if keep {
-        story.say(&look_around(&rig, &slug))?;
-        tokio::signal::ctrl_c().await?;
-        return rig.finish().await;
+        return story.say(&look_around(rig, &slug));
     }
     rig.forge.merge("alice", REPO, pull).await.map_err(refused)?;
     story.say(&format!("alice merged pull request #{pull}"))?;
@@ -118,11 +208,7 @@ async fn play(keep: bool) -> Result<(), Fault> {
         rig.try_command(&["status"]).await.is_ok_and(|status| !status.contains("cleaning up"))
     })
     .await?;
-    story.say(&format!("the bottle is destroyed:\n{}", rig.try_command(&["status"]).await?))?;
-    rig.finish().await?;
-    story.say("everything that was started is gone")?;
-    writeln!(io::stdout().lock(), "demo: ok")?;
-    Ok(())
+    story.say(&format!("the bottle is destroyed:\n{}", rig.try_command(&["status"]).await?))
 }
 
 fn look_around(rig: &Rig, slug: &str) -> String {

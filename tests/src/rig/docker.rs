@@ -1,36 +1,57 @@
 //! Looking at the engine behind the daemon's back, and cleaning up after it.
 
-use std::{net::Ipv4Addr, process::Stdio};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use tokio::process::Command;
 
 use super::Fault;
+
+/// Removes the containers labelled with the installation `$2` (none if it is empty) until there are
+/// none: a request of a daemon that was killed may still be under way. Then the network `$1`, if
+/// it is there. Says on standard error what is left.
+const CLEAN: &str = r#"
+ours() { [ -z "$2" ] || docker ps --all --quiet --filter "label=bot-bottle.instance=$2"; }
+for round in 1 2 3; do
+    left=$(ours "$@") || exit 1
+    [ -z "$left" ] || docker rm --force --volumes $left >/dev/null
+    docker network inspect "$1" >/dev/null 2>&1 || exit 0
+    docker network rm "$1" >/dev/null && [ -z "$(ours "$@")" ] && exit 0
+done
+exit 1
+"#;
 
 /// The engine's command line, and a network of the test's own.
 #[derive(Debug)]
 pub struct Docker {
     network: String,
     gateway: Ipv4Addr,
+    database: PathBuf,
 }
 
 impl Docker {
-    /// Makes a bridge for sidecars; its gateway is where they reach the test's forge.
+    /// Makes a bridge for sidecars; its gateway is where they reach the test's forge. In `database`
+    /// the daemon will note under which name it makes containers.
     ///
     /// # Errors
     /// When Docker does not run.
-    pub(super) async fn with_network() -> Result<Self, Fault> {
-        let network = format!("bot-bottle-test-{:08x}", rand::random::<u32>());
-        run(&[
-            "network",
-            "create",
-            "--opt",
-            "com.docker.network.bridge.enable_icc=false",
-            &network,
-        ])
-        .await?;
+    pub(super) async fn with_network(database: &Path) -> Result<Self, Fault> {
+        // Before the network is made, so that it is removed however this ends.
+        let mut docker = Self {
+            network: format!("bot-bottle-test-{:08x}", rand::random::<u32>()),
+            gateway: Ipv4Addr::UNSPECIFIED,
+            database: database.to_owned(),
+        };
+        let option = "com.docker.network.bridge.enable_icc=false";
+        run(&["network", "create", "--opt", option, &docker.network]).await?;
         let format = "{{(index .IPAM.Config 0).Gateway}}";
-        let gateway = run(&["network", "inspect", "--format", format, &network]).await?;
-        Ok(Self { gateway: gateway.trim().parse()?, network })
+        let gateway = run(&["network", "inspect", "--format", format, &docker.network]).await?;
+        docker.gateway = gateway.trim().parse()?;
+        Ok(docker)
     }
 
     /// The network's name.
@@ -41,6 +62,27 @@ impl Docker {
     /// The host's address on the network.
     pub fn gateway(&self) -> Ipv4Addr {
         self.gateway
+    }
+
+    /// What the daemon labels its containers with; `None` when it never came that far.
+    ///
+    /// # Errors
+    /// When the daemon's database cannot be read.
+    pub fn instance(&self) -> Result<Option<String>, Fault> {
+        if !self.database.exists() {
+            return Ok(None);
+        }
+        // Not read-only: after a crash somebody has to read the write-ahead log.
+        let books = Connection::open_with_flags(
+            &self.database,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        let known = "SELECT 1 FROM sqlite_schema WHERE name = 'meta'";
+        if !books.prepare(known)?.exists([])? {
+            return Ok(None);
+        }
+        let asked = "SELECT value FROM meta WHERE key = 'instance'";
+        Ok(books.query_row(asked, [], |row| row.get(0)).optional()?)
     }
 
     /// Runs `docker` and gives its output.
@@ -57,49 +99,48 @@ impl Docker {
         Some(state.trim().to_owned())
     }
 
-    /// Removes the containers on the network and their bottles, and the network.
-    pub(super) async fn clean(&self) -> Result<(), Fault> {
-        let sidecars =
-            run(&["ps", "--all", "--quiet", "--filter", &format!("network={}", self.network)])
-                .await?;
-        for id in sidecars.split_whitespace() {
-            let instance = run(&[
-                "inspect",
-                "--format",
-                "{{index .Config.Labels \"bot-bottle.instance\"}}",
-                id,
-            ])
-            .await?;
-            let filter = format!("label=bot-bottle.instance={}", instance.trim());
-            for id in
-                run(&["ps", "--all", "--quiet", "--filter", &filter]).await?.split_whitespace()
-            {
-                run(&["rm", "--force", "--volumes", id]).await?;
-            }
+    /// The names of the installation's containers, running or not.
+    ///
+    /// # Errors
+    /// When Docker does not answer.
+    pub async fn containers(&self) -> Result<Vec<String>, Fault> {
+        let Some(instance) = self.instance()? else { return Ok(Vec::new()) };
+        let filter = format!("label=bot-bottle.instance={instance}");
+        let names = run(&["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"]).await?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Removes the installation's containers and network. To be called when the daemon has ended.
+    pub(super) fn clean(&self) -> Result<(), Fault> {
+        let instance = self.instance()?.unwrap_or_default();
+        let cleaned = std::process::Command::new("/bin/sh")
+            .args(["-c", CLEAN, "sh", &self.network, &instance])
+            .stdin(Stdio::null())
+            .output()?;
+        if cleaned.status.success() {
+            return Ok(());
         }
-        run(&["network", "rm", &self.network]).await.map(|_| ())
+        let error = String::from_utf8_lossy(&cleaned.stderr).trim().to_owned();
+        Err(format!("cannot clean up {} of {instance:?}: {error}", self.network).into())
     }
 }
 
 impl Drop for Docker {
     /// A test that failed cleans up too.
     fn drop(&mut self) {
-        let script = "for id in $(docker ps -aq --filter network=\"$1\"); do \
-                instance=$(docker inspect --format '{{index .Config.Labels \"bot-bottle.instance\"}}' \"$id\"); \
-                docker ps -aq --filter label=bot-bottle.instance=\"$instance\" | xargs -r docker rm -fv; \
-            done; docker network rm \"$1\"";
-        let mut command = std::process::Command::new("/bin/sh");
-        command
-            .args(["-c", script, "sh", &self.network])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
         // What cannot be cleaned has no reader here.
-        drop(command.status());
+        drop(self.clean());
     }
 }
 
 async fn run(words: &[&str]) -> Result<String, Fault> {
-    let output = Command::new("docker").args(words).stdin(Stdio::null()).output().await?;
+    let output = Command::new("docker")
+        .args(words)
+        .stdin(Stdio::null())
+        // Ctrl-C in a terminal is not for it.
+        .process_group(0)
+        .output()
+        .await?;
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout)?);
     }

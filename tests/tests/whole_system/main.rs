@@ -9,6 +9,7 @@ mod endings;
 mod restarts;
 mod secrets;
 mod story;
+mod trouble;
 
 use e2e::rig::{Fault, Rig, Setup, wait_until};
 

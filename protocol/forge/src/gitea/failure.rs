@@ -14,6 +14,14 @@ use crate::ForgeError;
 /// of most limits.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(60);
 
+/// A proxy answers so while its forge restarts; nothing is ended on its word.
+const NOT_THE_FORGE: &str =
+    "without JSON, so it is not the forge's own; check that the forge runs, and forge.url";
+
+/// Both reasons for a redirect that we know; a person has to find out which.
+const REDIRECTS: &str =
+    "the forge redirects; check forge.url, and whether the repository was renamed";
+
 /// Tells the failures apart by what can be done about them, see [`ForgeError`].
 pub(super) fn failure(what: &str, answer: &Answer, words: &Words) -> ForgeError {
     let what = what.to_owned();
@@ -25,9 +33,14 @@ pub(super) fn failure(what: &str, answer: &Answer, words: &Words) -> ForgeError 
         StatusCode::FORBIDDEN if has_rate_limit(&answer.headers) => limited(what, answer),
         // 423 is an archived repository or a locked conversation.
         StatusCode::FORBIDDEN | StatusCode::LOCKED => ForgeError::NoPermission { what, message },
-        StatusCode::NOT_FOUND | StatusCode::GONE => ForgeError::Gone { what },
-        // Never followed: it may lead to another host. A renamed repository answers so.
-        _ if status.is_redirection() => ForgeError::Gone { what },
+        StatusCode::NOT_FOUND | StatusCode::GONE if answer.is_json() => ForgeError::Gone { what },
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            ForgeError::BadAnswer { what, message: format!("{message} {NOT_THE_FORGE}") }
+        }
+        // Never followed: it may lead to another host.
+        _ if status.is_redirection() => {
+            ForgeError::BadAnswer { what, message: format!("{REDIRECTS} ({message})") }
+        }
         StatusCode::CONFLICT => ForgeError::Conflict { what, message },
         _ if status.is_client_error() => ForgeError::Rejected { what, message },
         _ if status.is_server_error() => ForgeError::Server { what, message },

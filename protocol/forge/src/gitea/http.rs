@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use protocol::{grant::ForgeAccess, limits, secret::Secret};
-use reqwest::{Certificate, Client, Response, redirect};
+use reqwest::{Client, Response, redirect};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{SetupError, address::Address, failure::failure, words::Words};
-use crate::ForgeError;
+use crate::{ForgeError, tls::trusted_roots};
 
 /// The most that is read of an answer that is not a success: enough for any explanation.
 const FAILURE_MAX_BYTES: usize = 64 * 1024;
@@ -62,9 +62,27 @@ pub(super) struct Answer {
 impl Answer {
     /// Whether it says of itself that it is JSON; a login page does not (CASES 191).
     pub(super) fn is_json(&self) -> bool {
+        self.is_of("application/json")
+    }
+
+    /// Whether the forge itself says that the object asked for is not there. A 404 without JSON is
+    /// somebody else's: a proxy's whose forge restarts, or the router's of a forge that does not
+    /// know the call.
+    pub(super) fn is_missing(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && self.is_json()
+    }
+
+    /// Whether the forge does not know the call: Gitea 1.15 answers in plain text then. A page is
+    /// a proxy's.
+    pub(super) fn is_unknown_call(&self) -> bool {
+        let unrouted = self.status == StatusCode::NOT_FOUND && self.is_of("text/plain");
+        unrouted || self.status == StatusCode::METHOD_NOT_ALLOWED
+    }
+
+    fn is_of(&self, wanted: &str) -> bool {
         let kind = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.and_then(|value| value.split(';').next()).unwrap_or_default();
-        kind.trim().eq_ignore_ascii_case("application/json")
+        kind.trim().eq_ignore_ascii_case(wanted)
     }
 }
 
@@ -85,7 +103,7 @@ impl Http {
             .referer(false)
             .timeout(bounds.call_timeout)
             .connect_timeout(bounds.connect_timeout)
-            .tls_certs_only(trusted(access.ca_pem.as_deref())?)
+            .tls_certs_only(trusted_roots(access.ca_pem.as_deref())?)
             .build()
             .map_err(|source| SetupError::Client { source })?;
         Ok(Self { client, root, words: Words::new(token), bounds })
@@ -235,24 +253,6 @@ fn default_headers(token: &Secret) -> Result<HeaderMap, SetupError> {
     authorization.set_sensitive(true);
     let accept = HeaderValue::from_static("application/json");
     Ok([(header::AUTHORIZATION, authorization), (header::ACCEPT, accept)].into_iter().collect())
-}
-
-/// Mozilla's certificate authorities and those of the configuration.
-fn trusted(ca_pem: Option<&str>) -> Result<Vec<Certificate>, SetupError> {
-    let known = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    let mut all: Vec<_> = known
-        .map(|der| Certificate::from_der(der))
-        .collect::<Result<_, _>>()
-        .map_err(|source| SetupError::Client { source })?;
-    if let Some(pem) = ca_pem {
-        let own = Certificate::from_pem_bundle(pem.as_bytes())
-            .map_err(|source| SetupError::Authority { source })?;
-        if own.is_empty() {
-            return Err(SetupError::NoAuthority);
-        }
-        all.extend(own);
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

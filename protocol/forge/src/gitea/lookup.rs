@@ -96,7 +96,7 @@ impl Gitea {
         let answer = self.http.ask(&address, &what).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(Permission::Write),
-            StatusCode::NOT_FOUND => Ok(Permission::None),
+            _ if answer.is_missing() => Ok(Permission::None),
             _ => Err(self.http.failure(&answer, &what)),
         }
     }

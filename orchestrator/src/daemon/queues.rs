@@ -1,0 +1,88 @@
+//! Reading the bottles' queues as they change, regularly, and around effects.
+
+use std::{sync::Arc, time::Duration};
+
+use orchestrator_core::{
+    bottle::Bottle,
+    event::{Effect, Event},
+};
+use protocol::{ids::Slug, limits};
+
+use super::Daemon;
+use crate::store::{Books, StoreError};
+
+/// Scans of one queue in a row; a full queue needs one.
+const ROUNDS: u32 = 4;
+/// Between two readings of queues that change all the time.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Between two looks whether the kill switch is off again.
+const SWITCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads queues as they change, and those of bottles that are awake every few seconds.
+pub(super) async fn run(daemon: Arc<Daemon>) {
+    let mut rescan = tokio::time::interval(limits::QUEUE_RESCAN);
+    rescan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let slugs = tokio::select! {
+            touched = daemon.relay.touched() => touched.into_iter().collect(),
+            _ = rescan.tick() => awake(&daemon).await,
+            () = daemon.stopped() => return,
+        };
+        for slug in slugs {
+            match daemon.relay.scan(&daemon.laws(), &slug).await {
+                Ok(true) => daemon.work.notify_one(),
+                Ok(false) => {}
+                Err(error) => tracing::error!(%slug, %error, "cannot take over what a queue holds"),
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn awake(daemon: &Daemon) -> Vec<Slug> {
+    let awake = |books: &Books<'_>| {
+        let bottles = books.slot_bottles()?.into_iter();
+        Ok(bottles.filter(Bottle::uses_slot).map(|bottle| bottle.slug).collect())
+    };
+    daemon.store.write(awake).await.unwrap_or_default()
+}
+
+impl Daemon {
+    /// Does an effect with what belongs around it: nothing is woken while the kill switch is on; a
+    /// queue is watched before a bottle can write to it, and read to its end before it is removed.
+    /// `None` when the effect must wait.
+    pub(super) async fn run_effect(&self, bottle: &Bottle, effect: &Effect) -> Option<Event> {
+        let slug = &bottle.slug;
+        match effect {
+            Effect::Awaken { .. } if self.laws().rules.kill_switch => {
+                tokio::time::sleep(SWITCH_PAUSE).await;
+                return None;
+            }
+            Effect::Awaken { .. } => self.relay.watch(slug),
+            Effect::Sleep { .. } => {}
+            Effect::Remove {} => {
+                self.executor.stop(bottle).await;
+                // What it said last would be lost with its files.
+                if let Err(error) = self.read_queue(slug).await {
+                    return Some(Event::CleanFailed { error: error.to_string() });
+                }
+                self.relay.unwatch(slug);
+            }
+        }
+        let outcome = self.executor.run(bottle, effect).await;
+        if let Err(error) = self.read_queue(slug).await {
+            tracing::warn!(%slug, %error, "cannot take over what a queue holds; will read it again");
+        }
+        Some(outcome)
+    }
+
+    async fn read_queue(&self, slug: &Slug) -> Result<(), StoreError> {
+        // A sidecar may write on and on: the rest is read at the next look.
+        for _ in 0..ROUNDS {
+            if !self.relay.scan(&self.laws(), slug).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
