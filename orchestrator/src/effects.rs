@@ -201,10 +201,9 @@ impl Executor {
         // Dropped with this effect: a removal that nobody waits for ends before the next begins.
         let waiting = Arc::new(());
         let wanted = Arc::downgrade(&waiting);
-        let removed = off_thread(&places.root.clone(), move || {
-            places::remove(&places, &|| Weak::strong_count(&wanted) > 0)
-        });
-        let removed = removed.await;
+        let root = places.root.clone();
+        let work = move || places::remove(&places, &|| Weak::strong_count(&wanted) > 0);
+        let removed = off_thread(&root, work).await;
         drop(waiting);
         removed
     }
@@ -227,7 +226,8 @@ impl Executor {
 
     async fn make_places(&self, bottle: &Bottle) -> Result<(), Failure> {
         let (places, serial) = (self.places(&bottle.slug), bottle.serial);
-        off_thread(&places.root.clone(), move || places::ensure(&places, serial)).await
+        let root = places.root.clone();
+        off_thread(&root, move || places::ensure(&places, serial)).await
     }
 
     /// Removes containers that no record knows.

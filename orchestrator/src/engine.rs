@@ -35,6 +35,25 @@ pub enum EngineError {
         /// Whether trying again may help.
         transient: bool,
     },
+    /// Something that a container is made of is not there (any more).
+    #[error("the container engine misses something: {what}: {message}{}", advice(*.role))]
+    Missing {
+        /// What was asked.
+        what: String,
+        /// The engine's words.
+        message: String,
+        /// Whose container it was.
+        role: Role,
+    },
+    /// The sidecars' network would let them reach each other.
+    #[error(
+        "in the network {name:?} containers reach each other; remove it, so that it is made anew \
+         with com.docker.network.bridge.enable_icc=false, or choose another engine.network"
+    )]
+    OpenNetwork {
+        /// The network.
+        name: String,
+    },
     /// A container of that name is not ours; it is left alone (CASES 165).
     #[error("a container {name:?} is there that this installation did not make ({id})")]
     Foreign {
@@ -51,8 +70,18 @@ impl EngineError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { transient, .. } => *transient,
-            Self::Foreign { .. } => false,
+            // What can be made anew has been made anew by then.
+            Self::Missing { .. } | Self::OpenNetwork { .. } | Self::Foreign { .. } => false,
         }
+    }
+}
+
+/// What the operator can do about something missing.
+fn advice(role: Role) -> &'static str {
+    match role {
+        Role::Bottle => "; build or pull the image, or set `image` in bottles/<name>.toml",
+        // Network and image are made when they are missing, from the program as it is now.
+        Role::Sidecar => "; restart the daemon if its programs have been replaced",
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     clock,
     config::{self, Environment, Mistakes},
     daemon,
+    engine::EngineError,
 };
 
 /// For one answer of the daemon; `start` asks the forge.
@@ -244,10 +245,16 @@ fn serve_hint(error: &daemon::ServeError) -> Option<&'static str> {
         daemon::ServeError::Forge(_) | daemon::ServeError::ForgeSetup(_) => {
             Some("check forge.url and forge.ca_file")
         }
+        daemon::ServeError::Engine(EngineError::OpenNetwork { .. }) => {
+            Some("docker network rm, then start the daemon again: it makes a network of its own")
+        }
         daemon::ServeError::Engine(_) => Some(
             "is Docker running, may you use its socket, and are the programs in engine.programs?",
         ),
         daemon::ServeError::Lock(_) => Some("stop it first, or use another data_dir"),
+        daemon::ServeError::Listen { at, .. } if at.starts_with('/') => Some(
+            "the operator's socket lies in data_dir: move away what is there, or use another data_dir",
+        ),
         daemon::ServeError::Listen { .. } => {
             Some("choose another address with server.listen, or stop who has it")
         }
@@ -257,5 +264,29 @@ fn serve_hint(error: &daemon::ServeError) -> Option<&'static str> {
         daemon::ServeError::Files { .. }
         | daemon::ServeError::Store(_)
         | daemon::ServeError::Signals(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_listener_has_its_own_hint() {
+        let hint = |at: &str| {
+            let source = io::ErrorKind::AddrInUse.into();
+            serve_hint(&daemon::ServeError::Listen { at: at.to_owned(), source }).unwrap()
+        };
+        assert!(hint("127.0.0.1:8700").contains("server.listen"));
+        assert!(hint("[::1]:8700").contains("server.listen"));
+        let socket = hint("/var/lib/bot-bottle/operator.sock");
+        assert!(socket.contains("data_dir") && !socket.contains("server.listen"), "{socket}");
+    }
+
+    #[test]
+    fn a_network_that_connects_sidecars_is_told_with_what_to_do() {
+        let error = EngineError::OpenNetwork { name: "bot-bottle".to_owned() };
+        let hint = serve_hint(&daemon::ServeError::Engine(error)).unwrap();
+        assert!(hint.contains("docker network rm"), "{hint}");
     }
 }

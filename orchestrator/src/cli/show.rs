@@ -20,6 +20,19 @@ pub(super) fn harmless(text: &str, keep_lines: bool) -> String {
     shown
 }
 
+/// Characters of a detail in a table; all of it is in `--json` and in the log.
+const DETAIL_MAX_CHARS: usize = 60;
+
+/// The beginning of a text, on one line.
+fn beginning(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let shown = harmless(line, false);
+    if line.len() == text.trim_end().len() && shown.chars().count() <= DETAIL_MAX_CHARS {
+        return shown;
+    }
+    shown.chars().take(DETAIL_MAX_CHARS - 1).chain(['…']).collect()
+}
+
 /// `status` as a table.
 pub(super) fn status(status: &Status, now: Timestamp) -> String {
     let mut text = String::new();
@@ -48,7 +61,7 @@ pub(super) fn status(status: &Status, now: Timestamp) -> String {
             number(bottle.pr_number),
             bottle.runs.to_string(),
             bottle.last_checkin_at.map_or_else(|| "-".to_owned(), |at| age(at, now)),
-            harmless(&bottle.detail, false),
+            beginning(&bottle.detail),
         ]);
     }
     text.push_str(&table(&rows));
@@ -105,6 +118,17 @@ mod tests {
         let shown = harmless(hostile, false);
         assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown}");
         assert_eq!(harmless("a\tb\n", true), "a\tb\n");
+    }
+
+    #[test]
+    fn a_long_detail_is_cut_to_its_beginning() {
+        assert_eq!(beginning(""), "");
+        assert_eq!(beginning("short\n"), "short");
+        assert_eq!(beginning("first\nsecond"), "first…");
+        assert_eq!(beginning(&"é".repeat(60)), "é".repeat(60));
+        assert_eq!(beginning(&"é".repeat(61)), format!("{}…", "é".repeat(59)));
+        let hostile = beginning(&"\x1b".repeat(59));
+        assert!(hostile.chars().count() == 60 && !hostile.contains('\x1b'), "{hostile}");
     }
 
     #[test]

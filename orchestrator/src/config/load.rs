@@ -22,9 +22,14 @@ use super::{
     file::{AgentFile, ConfigFile, ForgeFile, LimitsFile, ProfileFile},
     units,
 };
+use crate::engine::spec::Places;
 
 /// Largest configuration file; ours have a few KiB (CASES 219).
 const FILE_MAX_BYTES: u64 = 1 << 20;
+
+/// Longest path of a Unix socket, without the NUL that ends it:
+/// <https://man7.org/linux/man-pages/man7/unix.7.html>
+const SOCKET_PATH_MAX_BYTES: usize = 107;
 
 /// Where variables come from: the process, or a table in tests.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -93,6 +98,7 @@ impl Reader<'_> {
         let data_dir = file.data_dir.map_or_else(|| self.dir.clone(), |text| self.path(&text));
         let profiles = self.profiles();
         let agents = self.agents(&profiles);
+        self.sockets_fit(&place, &data_dir, &agents);
         let branch_prefix =
             file.forge.branch_prefix.clone().unwrap_or_else(|| "bot-bottle".to_owned());
         let branch_prefix = self.parsed(
@@ -140,6 +146,31 @@ impl Reader<'_> {
             agents,
             profiles,
         })
+    }
+
+    /// The longest socket's path is a control socket's, of the agent with the longest name.
+    fn sockets_fit(
+        &mut self,
+        place: &str,
+        data_dir: &Path,
+        agents: &BTreeMap<AgentName, Agent>,
+    ) -> Option<()> {
+        let longest = agents.keys().max_by_key(|name| name.as_str().len())?;
+        let slug = format!("{longest}-bcdfg").parse().ok()?;
+        let length = Places::of(data_dir, &slug).control_socket().as_os_str().len();
+        if length <= SOCKET_PATH_MAX_BYTES {
+            return Some(());
+        }
+        self.wrong(
+            format!("{place}: data_dir"),
+            format!("the sockets of {longest} would have paths of {length} bytes, Linux takes {SOCKET_PATH_MAX_BYTES}"),
+            &format!(
+                "choose one that is {} bytes shorter, e.g. below /var/lib; {} has {}",
+                length - SOCKET_PATH_MAX_BYTES,
+                data_dir.display(),
+                data_dir.as_os_str().len(),
+            ),
+        )
     }
 
     fn forge(&mut self, place: &str, file: ForgeFile) -> Option<Forge> {
@@ -299,7 +330,7 @@ impl Reader<'_> {
             self.wrong::<()>(
                 at("command"),
                 "there is nothing to run",
-                "e.g. [\"my-agent\", \"--prompt\", \"{prompt}\"]",
+                "e.g. [\"my-agent\"]",
             );
         }
         let prompt_via = file.prompt_via.unwrap_or(PromptVia::Stdin);

@@ -37,14 +37,8 @@ impl Busy {
         self.lanes.values().any(|busy| busy == lane)
     }
 
-    fn start(&mut self, lane: Lane, daemon: &Arc<Daemon>) {
-        let (daemon, at) = (Arc::clone(daemon), lane.clone());
-        let task = self.tasks.spawn(async move {
-            match &at {
-                Lane::Hints(name) => look::at_lane(&daemon, name).await,
-                Lane::Effects(slug) => do_effects(&daemon, slug).await,
-            }
-        });
+    fn start(&mut self, lane: Lane, work: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(work);
         self.lanes.insert(task.id(), lane);
     }
 
@@ -108,10 +102,17 @@ async fn start(daemon: &Arc<Daemon>, busy: &mut Busy) -> Result<Option<Duration>
         let taken = kind.iter().filter(|lane| busy.has(lane)).count();
         let fresh: Vec<_> = kind.into_iter().filter(|lane| !busy.has(lane)).collect();
         for lane in fresh.into_iter().take(LANES_MAX.saturating_sub(taken)) {
-            busy.start(lane, daemon);
+            busy.start(lane.clone(), work_on(Arc::clone(daemon), lane));
         }
     }
     Ok(work.next.map(until))
+}
+
+async fn work_on(daemon: Arc<Daemon>, lane: Lane) {
+    match &lane {
+        Lane::Hints(name) => look::at_lane(&daemon, name).await,
+        Lane::Effects(slug) => do_effects(&daemon, slug).await,
+    }
 }
 
 fn until(at: Timestamp) -> Duration {
@@ -153,5 +154,25 @@ async fn do_effects(daemon: &Daemon, slug: &Slug) {
         }
         // Its outcome may have given a slot to another bottle.
         daemon.work.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CASES 159
+    #[tokio::test]
+    async fn a_lane_that_breaks_off_is_free_again_and_the_others_go_on() {
+        let mut busy = Busy::default();
+        let lane = |name: &str| Lane::Hints(name.to_owned());
+        busy.start(lane("breaks"), async { panic!("as ordered") });
+        busy.start(lane("stays"), std::future::pending());
+        // Waiting for it is cut off now and then, as by other news.
+        while tokio::time::timeout(Duration::ZERO, busy.ended()).await.is_err() {
+            task::yield_now().await;
+        }
+        assert!(!busy.has(&lane("breaks")));
+        assert!(busy.has(&lane("stays")));
     }
 }

@@ -126,9 +126,8 @@ fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = nix::Result<CString
     // `Dir` takes a descriptor for itself and moves its position.
     let own = openat(dir, c".", DIRECTORY, Mode::empty())?;
     let names = Dir::from_fd(own)?.into_iter().map(|entry| Ok(entry?.file_name().to_owned()));
-    Ok(names.filter(|name| {
-        !name.as_ref().is_ok_and(|name| matches!(name.to_bytes(), b"." | b".."))
-    }))
+    Ok(names
+        .filter(|name| !name.as_ref().is_ok_and(|name| matches!(name.to_bytes(), b"." | b".."))))
 }
 
 #[cfg(test)]

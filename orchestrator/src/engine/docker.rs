@@ -2,6 +2,7 @@
 
 mod body;
 mod image;
+mod network;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,6 @@ use bollard::{
     errors::Error as DockerError,
     models::{
         ContainerInspectResponse, ContainerStateStatusEnum, EventMessage, EventMessageTypeEnum,
-        NetworkCreateRequest,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
@@ -135,38 +135,37 @@ impl DockerEngine {
             Err(error) if status(&error) == Some(409) => {
                 self.inspect(&spec.slug, spec.role).await.map(|_| ())
             }
-            Err(error) => Err(failed(&format!("create {name} from {}", spec.image))(error)),
+            Err(error) => {
+                Err(missing(&format!("create {name} from {}", spec.image), spec.role)(error))
+            }
         }
     }
 
-    async fn ensure_network(&self) -> Result<(), EngineError> {
-        let request = NetworkCreateRequest {
-            name: self.network.clone(),
-            driver: Some("bridge".to_owned()),
-            // Sidecars reach forges, not each other.
-            options: Some(
-                [("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())].into(),
-            ),
-            labels: Some([(LABEL_INSTANCE.to_owned(), self.instance.clone())].into()),
-            ..NetworkCreateRequest::default()
+    /// Makes and starts what is missing.
+    async fn run(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let name = spec.role.container_name(&spec.slug);
+        let found = match self.inspect(&spec.slug, spec.role).await? {
+            Some(found) => condition(&found),
+            None => {
+                self.create(spec).await?;
+                Container::Created
+            }
         };
-        match self.docker.inspect_network(&self.network, None).await {
-            Ok(_) => return Ok(()),
-            Err(error) if status(&error) == Some(404) => {}
-            Err(error) => return Err(failed("inspect the sidecars' network")(error)),
-        }
-        match self.docker.create_network(request).await {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(409) => Ok(()),
-            Err(error) => Err(failed(&format!("create the network {}", self.network))(error)),
-        }
+        let done = match found {
+            Container::Running => return Ok(()),
+            Container::Paused => self.docker.unpause_container(&name).await,
+            Container::Created | Container::Exited { .. } | Container::Missing => {
+                self.docker.start_container(&name, None).await
+            }
+        };
+        already(done, 304).map_err(missing(&format!("start {name}"), spec.role))
     }
 }
 
 #[async_trait]
 impl Engine for DockerEngine {
     async fn prepare(&self) -> Result<(), EngineError> {
-        self.ensure_network().await?;
+        network::ensure(&self.docker, &self.network, &self.instance).await?;
         image::ensure(&self.docker, &self.sidecar_program).await
     }
 
@@ -207,22 +206,17 @@ impl Engine for DockerEngine {
     }
 
     async fn ensure_running(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
-        let name = spec.role.container_name(&spec.slug);
-        let found = match self.inspect(&spec.slug, spec.role).await? {
-            Some(found) => condition(&found),
-            None => {
-                self.create(spec).await?;
-                Container::Created
+        match self.run(spec).await {
+            // Somebody has cleaned up (`docker system prune`) what all sidecars share. A container
+            // remembers a network by its id, so that the old one cannot be started in the new
+            // network; a sidecar keeps nothing in its container.
+            Err(EngineError::Missing { role: Role::Sidecar, .. }) => {
+                self.prepare().await?;
+                self.ensure_removed(&spec.slug, spec.role).await?;
+                self.run(spec).await
             }
-        };
-        let done = match found {
-            Container::Running => return Ok(()),
-            Container::Paused => self.docker.unpause_container(&name).await,
-            Container::Created | Container::Exited { .. } | Container::Missing => {
-                self.docker.start_container(&name, None).await
-            }
-        };
-        already(done, 304).map_err(failed(&format!("start {name}")))
+            done => done,
+        }
     }
 
     async fn ensure_paused(&self, slug: &Slug, role: Role) -> Result<Container, EngineError> {
@@ -230,8 +224,9 @@ impl Engine for DockerEngine {
         let now = |found: Option<ContainerInspectResponse>| {
             found.map_or(Container::Missing, |found| condition(&found))
         };
-        if now(self.inspect(slug, role).await?) != Container::Running {
-            return Ok(now(self.inspect(slug, role).await?));
+        let found = now(self.inspect(slug, role).await?);
+        if found != Container::Running {
+            return Ok(found);
         }
         match self.docker.pause_container(&name).await {
             Ok(()) => Ok(Container::Paused),
@@ -363,11 +358,22 @@ fn already(result: Result<(), DockerError>, code: u16) -> Result<(), DockerError
     }
 }
 
+/// For what a container is made of: the answer 404 has a name of its own.
+fn missing(what: &str, role: Role) -> impl FnOnce(DockerError) -> EngineError + use<> {
+    let what = what.to_owned();
+    move |error| match error {
+        DockerError::DockerResponseServerError { status_code: 404, message } => {
+            EngineError::Missing { what, message, role }
+        }
+        other => failed(&what)(other),
+    }
+}
+
 fn failed(what: &str) -> impl FnOnce(DockerError) -> EngineError + use<> {
     let what = what.to_owned();
     move |error| match error {
         DockerError::DockerResponseServerError { status_code, message } => {
-            // A missing image or a bad request stays so; a server's fault (a full disk) may pass.
+            // A bad request stays so; a server's fault (a full disk) may pass.
             EngineError::Refused { what, message, transient: status_code >= 500 }
         }
         other => EngineError::Unreachable { what, source: Box::new(other) },

@@ -206,3 +206,26 @@ fn client(access: &ForgeAccess) -> Result<Client, String> {
         .build()
         .map_err(|_| "cannot connect to the forge with the certificate authority given".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::grant::ForgeKind;
+
+    use super::*;
+
+    #[test]
+    fn an_authority_without_a_certificate_is_refused() {
+        let access = |ca_pem: Option<&str>| ForgeAccess {
+            id: "test".parse().unwrap(),
+            kind: ForgeKind::Gitea,
+            url: "https://forge.example.org".parse().unwrap(),
+            ca_pem: ca_pem.map(str::to_owned),
+        };
+        assert!(client(&access(None)).is_ok());
+        let none = client(&access(Some("no PEM"))).unwrap_err();
+        assert!(none.contains("holds no certificate"), "{none}");
+        let broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
+        let broken = client(&access(Some(broken))).unwrap_err();
+        assert!(broken.contains("cannot read the certificate authority"), "{broken}");
+    }
+}

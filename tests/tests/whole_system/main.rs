@@ -5,6 +5,8 @@
 
 mod boundary;
 mod commands;
+mod crashes;
+mod drift;
 mod endings;
 mod restarts;
 mod secrets;

@@ -37,6 +37,17 @@ fn an_issue_becomes_a_run_and_then_sleeps() {
     assert_eq!(life.bottle.wants_slot_since(), None);
 }
 
+// TH12: a compromised sidecar must not make the daemon look after any number of pull requests.
+#[test]
+fn a_sidecar_that_tells_of_hundreds_of_pull_requests_is_not_believed() {
+    let mut life = Life::running();
+    for claimed in 18..500 {
+        life.tell(news(1, News::PrOpened { number: number(claimed) }));
+    }
+    life.tell(exited(1, 0)).tell(news(1, News::PrOpened { number: number(600) }));
+    assert_eq!(life.bottle.pull_requests.len(), protocol::limits::PULL_REQUESTS_MAX);
+}
+
 #[test]
 fn the_first_word_of_a_run_counts() {
     let mut life = Life::running();

@@ -25,6 +25,12 @@ use protocol::{
 };
 use sha2::{Digest as _, Sha256};
 
+/// Names of one directory that are looked at in one scan: an honest sidecar leaves
+/// [`limits::QUEUE_FILES_MAX`], and what a hostile one adds has its turn in later scans.
+const NAMES_MAX: usize = 10_000;
+/// Files in `bad/`. They are for people to look at: the first tell enough.
+const BAD_FILES_MAX: usize = 100;
+
 /// A file that was found.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -43,10 +49,10 @@ impl Found {
 }
 
 /// Reads the oldest files of `<queue>/new`: those under another nonce than the current one first,
-/// then by sequence. `owner` is the only user whose files count.
+/// then by sequence, of as many as one look takes in. `owner` is the only user whose files count.
 pub(super) fn read(queue: &Path, owner: u32, current: Option<&Nonce>) -> io::Result<Vec<Found>> {
     let new = directory(queue, c"new")?;
-    let mut names = names(&new)?;
+    let mut names = names(&new, NAMES_MAX)?;
     let is_current = |name: &CString| {
         current.is_some_and(|nonce| name.to_bytes().starts_with(nonce.as_str().as_bytes()))
     };
@@ -77,14 +83,23 @@ pub(super) fn clear(queue: &Path, found: &[Found]) -> io::Result<()> {
     cleared.into_iter().collect()
 }
 
-/// Moves a file to `bad/`; where that is not possible, removes it.
+/// Moves a file to `bad/`; where that is not possible or enough are there, removes it.
 fn put_away(queue: &Path, new: &OwnedFd, name: &CStr) -> io::Result<()> {
-    let moved = directory(queue, c"bad").and_then(|bad| Ok(renameat(new, name, &bad, name)?));
-    if moved.is_ok() {
+    let bad = directory(queue, c"bad");
+    let keep = || -> io::Result<()> {
+        let bad = bad.as_ref().map_err(|error| io::Error::from(error.kind()))?;
+        Ok(renameat(new, name, bad, name)?)
+    };
+    let has_room = bad.as_ref().is_ok_and(|bad| {
+        names(bad, BAD_FILES_MAX).is_ok_and(|kept| kept.len() < BAD_FILES_MAX)
+    });
+    if has_room && keep().is_ok() {
         return Ok(());
     }
-    let file = gone(unlinkat(new, name, UnlinkatFlags::NoRemoveDir));
-    file.or_else(|_| gone(unlinkat(new, name, UnlinkatFlags::RemoveDir)))
+    gone(unlinkat(new, name, UnlinkatFlags::NoRemoveDir))
+        .or_else(|_| gone(unlinkat(new, name, UnlinkatFlags::RemoveDir)))
+        // A directory that is not empty: out of the way is better than in it.
+        .or_else(|_| keep())
 }
 
 fn gone(result: nix::Result<()>) -> io::Result<()> {
@@ -100,13 +115,17 @@ fn directory(queue: &Path, part: &CStr) -> io::Result<OwnedFd> {
     Ok(openat(&queue, part, flags, Mode::empty())?)
 }
 
-fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
+/// Some names of a directory, at most `max`.
+fn names(dir: &OwnedFd, max: usize) -> io::Result<Vec<CString>> {
     // `Dir` takes the descriptor for itself and moves its position.
     let own =
         openat(dir, c".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY, Mode::empty())?;
     let mut names = Vec::new();
     for entry in Dir::from_fd(own)?.iter() {
         let name = entry?.file_name().to_owned();
+        if names.len() == max {
+            break;
+        }
         if !matches!(name.to_bytes(), b"." | b"..") {
             names.push(name);
         }
