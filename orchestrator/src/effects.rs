@@ -114,16 +114,6 @@ impl Executor {
     }
 
     /// Makes a bottle's directories, so that its queue can be watched before it can be written to.
-    /// Blocks on the disk: see [`Self::ensure_places`].
-    ///
-    /// # Errors
-    /// A sentence on what cannot be made.
-    pub fn prepare(&self, bottle: &Bottle) -> Result<(), String> {
-        places::ensure(&self.places(&bottle.slug), bottle.serial)
-            .map_err(|failure| failure.to_string())
-    }
-
-    /// Makes a bottle's directories, so that its queue can be watched before it can be written to.
     ///
     /// # Errors
     /// A sentence on what cannot be made.

@@ -327,11 +327,7 @@ impl Reader<'_> {
             );
         }
         if file.command.first().is_none_or(String::is_empty) {
-            self.wrong::<()>(
-                at("command"),
-                "there is nothing to run",
-                "e.g. [\"my-agent\"]",
-            );
+            self.wrong::<()>(at("command"), "there is nothing to run", "e.g. [\"my-agent\"]");
         }
         let prompt_via = file.prompt_via.unwrap_or(PromptVia::Stdin);
         if prompt_via == PromptVia::Argument

@@ -214,7 +214,7 @@ mod tests {
         }
         nix::unistd::mkfifo(&home.join("a/fifo"), Mode::S_IRWXU).unwrap();
         for name in ["a/b", "a"] {
-            fs::set_permissions(home.join(name), Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(home.join(name), Permissions::from_mode(0o000)).unwrap();
         }
         remove_tree(&tree, &always).unwrap();
         assert!(!tree.exists());

@@ -130,6 +130,9 @@ fn what_init_writes_loads_once_the_tokens_are_there() {
     }
     let config = orchestrator::config::load(&dir.join("config.toml"), &|_| None).unwrap();
     assert_eq!(config.agents.len(), 1);
+    // An argument is bounded by Linux, a prompt is not that small.
+    let agent = config.agents.values().next().unwrap();
+    assert_eq!(agent.prompt_via, protocol::grant::PromptVia::Stdin);
 }
 
 // CASES 218

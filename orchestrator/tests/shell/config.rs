@@ -223,6 +223,42 @@ fn finding_the_data_does_not_wait_for_a_fifo() {
 }
 
 #[test]
+fn data_in_a_place_too_deep_for_a_socket_is_a_mistake() {
+    let longest = "a".repeat(30);
+    // <data>/bottles/<agent>-<5>/control/control.sock
+    let rest = "/bottles/".len() + longest.len() + "-xxxxx/control/control.sock".len();
+    let place = Place::new();
+    fs::rename(
+        place.path("agents/implementer.toml"),
+        place.path(&format!("agents/{longest}.toml")),
+    )
+    .unwrap();
+    let with_data_of = |bytes: usize| {
+        let data = format!("/{}", "d".repeat(bytes - 1));
+        place.write("config.toml", format!("data_dir = \"{data}\"\n{GOOD}").as_bytes());
+        place.load()
+    };
+    with_data_of(107 - rest).unwrap();
+    let Mistakes(mistakes) = with_data_of(107 - rest + 3).unwrap_err();
+    let [mistake] = mistakes.as_slice() else { panic!("{mistakes:?}") };
+    assert!(mistake.place.ends_with("config.toml: data_dir"), "{mistake}");
+    assert!(mistake.what.contains("110 bytes") && mistake.what.contains("107"), "{mistake}");
+    assert!(mistake.hint.contains("3 bytes shorter"), "{}", mistake.hint);
+}
+
+#[test]
+fn a_profile_that_is_not_configured_is_not_left_out() {
+    let config = Place::new().load().unwrap();
+    let known: protocol::ids::ProfileName = "default".parse().unwrap();
+    let gone: protocol::ids::ProfileName = "gone".parse().unwrap();
+    assert_eq!(
+        config.merged_profile(std::slice::from_ref(&known)).unwrap().memory_bytes,
+        Some(1 << 30)
+    );
+    assert_eq!(config.merged_profile(&[known, gone.clone()]), Err(gone));
+}
+
+#[test]
 fn variables_of_the_first_version_override_the_file() {
     let place = Place::new();
     let config = place

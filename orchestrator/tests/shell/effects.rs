@@ -139,7 +139,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(engine: Memory) -> Self {
+    async fn new(engine: Memory) -> Self {
         let place = Place::new();
         let mut config = place.load().unwrap();
         config.engine.programs = place.path("");
@@ -149,7 +149,7 @@ impl Rig {
         let port = Arc::clone(&engine) as Arc<dyn Engine>;
         let executor = Executor::new(Arc::new(config), port, "sidecar:test".to_owned());
         let bottle = queued("implementer-aaaaa", 1, 7);
-        executor.prepare(&bottle).unwrap();
+        executor.ensure_places(&bottle).await.unwrap();
         let told = Arc::new(Told::default());
         let socket = executor.places(&bottle.slug).control_socket();
         let listener = rpc::server::bind(&socket, 0o600).unwrap();
@@ -186,7 +186,7 @@ const SIDECAR: &str = "implementer-aaaaa-sidecar";
 
 #[tokio::test]
 async fn a_bottle_is_awoken_with_its_grant_secret_and_prompt() {
-    let rig = Rig::new(Memory::default());
+    let rig = Rig::new(Memory::default()).await;
     let woken = rig.run(&awaken()).await;
     assert_eq!(woken, Event::Awoken { run: NonZeroU32::MIN, nonce: name(NONCE) });
     let both = [(BOTTLE, Container::Running), (SIDECAR, Container::Running)];
@@ -205,7 +205,7 @@ async fn a_bottle_is_awoken_with_its_grant_secret_and_prompt() {
 async fn whichever_call_of_the_engine_fails_the_end_is_the_same() {
     for late in [false, true] {
         for fail_at in 1..=12 {
-            let rig = Rig::new(Memory { fail_at, late, ..Memory::default() });
+            let rig = Rig::new(Memory { fail_at, late, ..Memory::default() }).await;
             let what = format!("call {fail_at}, late {late}");
             let woken = rig.until_done(&awaken()).await;
             assert!(matches!(woken, Event::Awoken { .. }), "{what}: {woken:?}");
@@ -224,7 +224,7 @@ async fn whichever_call_of_the_engine_fails_the_end_is_the_same() {
 
 #[tokio::test]
 async fn what_can_never_work_is_not_called_passing() {
-    let mut rig = Rig::new(Memory::default());
+    let mut rig = Rig::new(Memory::default()).await;
     std::fs::remove_file(rig.place.path("bottle")).unwrap();
     let event = rig.run(&awaken()).await;
     let Event::AwakenFailed { transient: false, error, .. } = event else { panic!("{event:?}") };
@@ -235,13 +235,38 @@ async fn what_can_never_work_is_not_called_passing() {
     assert!(error.contains("nobody is not configured"), "{error}");
 }
 
+// The bottle would run in another image and with other bounds than it was given.
+#[tokio::test]
+async fn a_profile_that_is_gone_keeps_the_bottle_from_running() {
+    let mut rig = Rig::new(Memory::default()).await;
+    rig.bottle.profiles = vec![name("default"), name("gone")];
+    let event = rig.run(&awaken()).await;
+    let Event::AwakenFailed { transient: false, error, .. } = event else { panic!("{event:?}") };
+    assert!(error.contains("write bottles/gone.toml"), "{error}");
+    assert_eq!(rig.engine.states(), [], "nothing was started");
+}
+
 #[tokio::test]
 async fn a_destroyed_bottle_leaves_its_output() {
-    let rig = Rig::new(Memory::default());
+    let rig = Rig::new(Memory::default()).await;
     rig.run(&awaken()).await;
     rig.run(&Effect::Remove {}).await;
     let root = rig.executor.places(&rig.bottle.slug).root;
     let data: &Path = root.parent().and_then(Path::parent).unwrap();
     let kept = std::fs::read_to_string(data.join("records/implementer-aaaaa.out")).unwrap();
     assert_eq!(kept, "what the agent wrote");
+    let records = std::fs::read_dir(data.join("records")).unwrap().count();
+    assert_eq!(records, 1, "no draft is left");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_written_keeps_no_container() {
+    let rig = Rig::new(Memory::default()).await;
+    rig.run(&awaken()).await;
+    let root = rig.executor.places(&rig.bottle.slug).root;
+    let data = root.parent().and_then(Path::parent).unwrap();
+    std::fs::write(data.join("records"), b"not a directory").unwrap();
+    assert_eq!(rig.run(&Effect::Remove {}).await, Event::Cleaned {});
+    assert_eq!(rig.engine.states(), []);
+    assert!(!root.exists());
 }

@@ -5,6 +5,8 @@ mod cli;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod docker;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod life;

@@ -266,6 +266,33 @@ async fn ten_thousand_files_are_read_in_bounded_bites() {
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
+// CASES 122: somebody who has broken into a sidecar fills its queue for ever.
+#[tokio::test]
+async fn what_is_put_away_is_bounded_and_a_flood_does_not_hold_up_for_long() {
+    let queue = Queue::new().await;
+    for n in 0..30_000 {
+        fs::write(queue.new_file(format!("evil-{n}")), b"").unwrap();
+    }
+    for _ in 0..3 {
+        assert!(queue.scan().await);
+    }
+    assert_eq!(queue.left("new"), 30_000 - 3 * limits::QUEUE_FILES_PER_SCAN);
+    assert_eq!(queue.left("bad"), 100, "the first are kept, the others are gone");
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_removed_is_out_of_the_way_although_bad_is_full() {
+    let queue = Queue::new().await;
+    for n in 0..150 {
+        fs::write(queue.places.queue.join(format!("bad/old-{n}")), b"").unwrap();
+    }
+    fs::create_dir_all(queue.new_file("evil/inside")).unwrap();
+    queue.put(&said(1, "good"));
+    assert!(queue.scan().await);
+    assert_eq!((queue.left("new"), queue.left("bad")), (0, 151));
+    assert_eq!(queue.log().await, ["good"]);
+}
+
 // CASES 127: committed, then a crash before the file was removed.
 #[tokio::test]
 async fn a_file_that_is_seen_again_after_a_crash_counts_once() {

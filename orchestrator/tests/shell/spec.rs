@@ -44,6 +44,14 @@ fn the_bottle_as_docker_is_asked_for_it() {
     insta::assert_json_snapshot!(bodies()[1].1);
 }
 
+#[test]
+fn a_profile_without_an_image_gets_the_default_one() {
+    let bottle = running("implementer-k3v9q", 3, 7);
+    let places = Places::of(Path::new("/data"), &bottle.slug);
+    let spec = spec::bottle(&bottle, &places, &Profile::default(), Path::new("/lib/bottle"));
+    assert_eq!(spec.image, "bot-bottle/default:bookworm");
+}
+
 // CASES 5.1
 #[test]
 fn every_rule_of_hardening_holds_in_both_containers() {

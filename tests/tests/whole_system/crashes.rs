@@ -5,12 +5,16 @@ use std::{path::Path, time::Duration};
 
 use e2e::rig::{BOT, Fault, REPO, Rig, wait_until};
 use nix::sys::signal::Signal;
+use rusqlite::{Connection, OpenFlags};
+use tokio::time::Instant;
 
 use crate::{WAIT, agent, go, story::is_gone};
 
 /// When the daemon is killed.
 #[derive(Debug, Clone, Copy)]
 enum Crash {
+    /// As soon as this bottle's record has this status and an effect that is not done.
+    Doing(&'static str),
     /// The webhooks are stored and answered; the launch has just begun.
     Stored,
     /// The engine shows this many of the bottle's two containers.
@@ -68,7 +72,9 @@ async fn nothing_is_lost_or_doubled_without_a_crash() -> Result<(), Fault> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_while_a_bottle_starts_starts_it_once() -> Result<(), Fault> {
-    for crash in [Crash::Stored, Crash::Containers(1), Crash::Containers(2)] {
+    for crash in
+        [Crash::Doing("starting"), Crash::Stored, Crash::Containers(1), Crash::Containers(2)]
+    {
         assert_eq!(play(Some(crash)).await?, QUIET_END, "{crash:?}");
     }
     Ok(())
@@ -76,9 +82,8 @@ async fn a_daemon_killed_while_a_bottle_starts_starts_it_once() -> Result<(), Fa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_while_a_bottle_freezes_freezes_it_afterwards() -> Result<(), Fault> {
-    // What is under way at each is for chance; a freeze takes some tens of milliseconds.
-    for after_ms in [0, 10, 30] {
-        let crash = Crash::AgentEnded(Duration::from_millis(after_ms));
+    let ended = [0, 10, 30].map(|ms| Crash::AgentEnded(Duration::from_millis(ms)));
+    for crash in [Crash::Doing("freezing")].into_iter().chain(ended) {
         assert_eq!(play(Some(crash)).await?, QUIET_END, "{crash:?}");
     }
     Ok(())
@@ -86,8 +91,8 @@ async fn a_daemon_killed_while_a_bottle_freezes_freezes_it_afterwards() -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_while_a_bottle_is_removed_removes_the_rest() -> Result<(), Fault> {
-    for after_ms in [0, 30, 150] {
-        let crash = Crash::Merged(Duration::from_millis(after_ms));
+    let merged = [0, 30, 150].map(|ms| Crash::Merged(Duration::from_millis(ms)));
+    for crash in [Crash::Doing("destroyed")].into_iter().chain(merged) {
         assert_eq!(play(Some(crash)).await?, QUIET_END, "{crash:?}");
     }
     Ok(())
@@ -109,7 +114,8 @@ async fn play(crash: Option<Crash>) -> Result<End, Fault> {
             .await?;
             restart(&mut rig).await?;
         }
-        Some(Crash::AgentEnded(_) | Crash::Merged(_)) | None => {}
+        Some(Crash::Doing("starting")) => restart_in(&mut rig, "starting").await?,
+        Some(Crash::Doing(_) | Crash::AgentEnded(_) | Crash::Merged(_)) | None => {}
     }
     let slug = rig.wait_for("running").await?;
     go(&rig, &slug).await?;
@@ -118,6 +124,9 @@ async fn play(crash: Option<Crash>) -> Result<End, Fault> {
         wait_until("the agent has ended", async || ended.exists()).await?;
         tokio::time::sleep(delay).await;
         restart(&mut rig).await?;
+    }
+    if let Some(Crash::Doing("freezing")) = crash {
+        restart_in(&mut rig, "freezing").await?;
     }
     assert_eq!(rig.wait_for_detail("frozen", "all done").await?, slug);
     wait_until("it is paused", async || rig.docker.state(&slug).await.as_deref() == Some("paused"))
@@ -131,6 +140,9 @@ async fn play(crash: Option<Crash>) -> Result<End, Fault> {
         tokio::time::sleep(delay).await;
         restart(&mut rig).await?;
     }
+    if let Some(Crash::Doing("destroyed")) = crash {
+        restart_in(&mut rig, "destroyed").await?;
+    }
     rig.wait_for_detail("destroyed", "pull request merged").await?;
     is_gone(&rig, &slug).await?;
     let end = end(&rig).await?;
@@ -140,6 +152,29 @@ async fn play(crash: Option<Crash>) -> Result<End, Fault> {
 
 async fn restart(rig: &mut Rig) -> Result<(), Fault> {
     rig.end_daemon(Signal::SIGKILL).await?;
+    rig.start_daemon().await
+}
+
+/// Kills the daemon in the middle of an effect, and makes sure that it was.
+async fn restart_in(rig: &mut Rig, status: &str) -> Result<(), Fault> {
+    let books = Connection::open_with_flags(
+        rig.data_dir().join("bot-bottle.db"),
+        OpenFlags::SQLITE_OPEN_READ_WRITE,
+    )?;
+    let doing = || {
+        let asked = "SELECT 1 FROM bottles JOIN effects USING (slug) WHERE status = ?1";
+        books.prepare(asked).and_then(|mut asked| asked.exists([status]))
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // An effect may take no more than some milliseconds.
+    while !doing()? {
+        if Instant::now() > deadline {
+            return Err(format!("the bottle was never {status}\n{}", rig.log()).into());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    rig.end_daemon(Signal::SIGKILL).await?;
+    assert!(doing()?, "the effect of {status} was done before the daemon died");
     rig.start_daemon().await
 }
 

@@ -106,6 +106,34 @@ async fn a_home_of_20000_nested_directories_is_removed_and_the_daemon_lives() ->
     rig.finish().await
 }
 
+// The rig's own promise, on which every failing test relies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_fails_leaves_nothing_behind() -> Result<(), Fault> {
+    let rig = Rig::start(&agent("sleep 600")).await?;
+    rig.ask_for_work("Run", "").await?;
+    let slug = rig.wait_for("running").await?;
+    // Not on the network any more: found by its label all the same.
+    let sidecar = format!("{slug}-sidecar");
+    rig.docker.run(&["network", "disconnect", "--force", rig.docker.network(), &sidecar]).await?;
+    let (network, dir, pid) =
+        (rig.docker.network().to_owned(), rig.dir().to_owned(), rig.daemon_pid());
+    drop(rig);
+    assert!(!is_alive(pid), "the daemon lives");
+    assert!(!dir.exists(), "{} is there", dir.display());
+    let docker = async |words: &[&str]| {
+        tokio::process::Command::new("docker")
+            .args(words)
+            .output()
+            .await
+            .map(|o| o.status.success())
+    };
+    for container in [&slug, &sidecar] {
+        assert!(!docker(&["inspect", container]).await?, "{container} is there");
+    }
+    assert!(!docker(&["network", "inspect", &network]).await?, "{network} is there");
+    Ok(())
+}
+
 fn is_alive(pid: Option<u32>) -> bool {
     pid.is_some_and(|pid| {
         let status =

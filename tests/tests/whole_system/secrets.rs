@@ -69,6 +69,8 @@ async fn the_sweep_finds_a_secret_wherever_one_is_left() -> Result<(), Fault> {
         .run(&[
             "run",
             "--detach",
+            "--user",
+            "0",
             "--network",
             "none",
             "--name",

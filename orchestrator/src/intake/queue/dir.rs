@@ -14,6 +14,7 @@ use std::{
 
 use nix::{
     dir::Dir,
+    errno::Errno,
     fcntl::{OFlag, open, openat, renameat},
     sys::stat::Mode,
     unistd::{UnlinkatFlags, unlinkat},
@@ -90,9 +91,9 @@ fn put_away(queue: &Path, new: &OwnedFd, name: &CStr) -> io::Result<()> {
         let bad = bad.as_ref().map_err(|error| io::Error::from(error.kind()))?;
         Ok(renameat(new, name, bad, name)?)
     };
-    let has_room = bad.as_ref().is_ok_and(|bad| {
-        names(bad, BAD_FILES_MAX).is_ok_and(|kept| kept.len() < BAD_FILES_MAX)
-    });
+    let has_room = bad
+        .as_ref()
+        .is_ok_and(|bad| names(bad, BAD_FILES_MAX).is_ok_and(|kept| kept.len() < BAD_FILES_MAX));
     if has_room && keep().is_ok() {
         return Ok(());
     }
@@ -104,15 +105,24 @@ fn put_away(queue: &Path, new: &OwnedFd, name: &CStr) -> io::Result<()> {
 
 fn gone(result: nix::Result<()>) -> io::Result<()> {
     match result {
-        Ok(()) | Err(nix::Error::ENOENT) => Ok(()),
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
+/// Opens a part of the queue. What a hostile sidecar has put in its place counts as nothing there:
+/// it must not keep its bottle from being removed.
 fn directory(queue: &Path, part: &CStr) -> io::Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
     let queue = open(queue, flags, Mode::empty())?;
-    Ok(openat(&queue, part, flags, Mode::empty())?)
+    match openat(&queue, part, flags, Mode::empty()) {
+        Ok(dir) => Ok(dir),
+        Err(Errno::ENOTDIR | Errno::ELOOP) => {
+            tracing::warn!(?part, "a part of a queue is no directory any more");
+            Err(io::ErrorKind::NotFound.into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Some names of a directory, at most `max`.
@@ -184,4 +194,22 @@ fn content(dir: &OwnedFd, name: &CStr, owner: u32) -> Result<Vec<u8>, &'static s
     // It may grow while it is read: what is over the limit is not read.
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|_| "it cannot be read")?;
     if bytes.len() as u64 > limit { Err("it is too large") } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_into_a_directory_takes_in_so_many_names_and_no_more() {
+        let queue = tempfile::tempdir().unwrap();
+        std::fs::create_dir(queue.path().join("new")).unwrap();
+        for n in 0..NAMES_MAX + 50 {
+            std::fs::write(queue.path().join(format!("new/{n}")), b"").unwrap();
+        }
+        let new = directory(queue.path(), c"new").unwrap();
+        assert_eq!(names(&new, 3).unwrap().len(), 3);
+        assert_eq!(names(&new, NAMES_MAX).unwrap().len(), NAMES_MAX);
+        assert_eq!(names(&new, usize::MAX).unwrap().len(), NAMES_MAX + 50);
+    }
 }
