@@ -58,7 +58,12 @@ impl Daemon {
                 tokio::time::sleep(SWITCH_PAUSE).await;
                 return None;
             }
-            Effect::Awaken { .. } => self.relay.watch(slug),
+            Effect::Awaken { .. } => {
+                if let Err(error) = self.executor.ensure_places(bottle).await {
+                    tracing::warn!(%slug, error, "cannot make a bottle's files");
+                }
+                self.relay.watch(slug);
+            }
             Effect::Sleep { .. } => {}
             Effect::Remove {} => {
                 self.executor.stop(bottle).await;

@@ -2,6 +2,7 @@
 
 use std::{
     net::Ipv4Addr,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -115,6 +116,8 @@ impl Docker {
         let instance = self.instance()?.unwrap_or_default();
         let cleaned = std::process::Command::new("/bin/sh")
             .args(["-c", CLEAN, "sh", &self.network, &instance])
+            // A second Ctrl-C in a terminal is not for it either.
+            .process_group(0)
             .stdin(Stdio::null())
             .output()?;
         if cleaned.status.success() {

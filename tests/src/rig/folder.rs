@@ -1,6 +1,6 @@
 //! The installation's directory: gone at the end, whatever an agent has made in it.
 
-use std::path::Path;
+use std::{os::unix::process::CommandExt as _, path::Path};
 
 use tempfile::TempDir;
 
@@ -25,8 +25,10 @@ impl Folder {
     pub(super) fn remove(&self) -> Result<(), Fault> {
         // The standard library holds a descriptor for each level and stops at some hundreds; `rm`
         // goes as deep as an agent can.
-        let removed =
-            std::process::Command::new("rm").args(["-rf", "--"]).arg(self.path()).output()?;
+        let mut command = std::process::Command::new("rm");
+        // Ctrl-C in a terminal is not for it.
+        let command = command.args(["-rf", "--"]).arg(self.path()).process_group(0);
+        let removed = command.output()?;
         if removed.status.success() {
             return Ok(());
         }

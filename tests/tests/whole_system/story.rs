@@ -56,6 +56,7 @@ async fn an_issue_becomes_a_pull_request_a_comment_wakes_the_agent_and_a_merge_e
     assert!(rig.op_log(&slug).await?.contains("destroyed: pull request merged"));
     assert!(rig.try_command(&["logs", &slug, "--output"]).await?.contains("agent: first run"));
     only_the_agent_wrote(&rig);
+    assert!(!rig.log().contains("not watched"), "inotify did not help:\n{}", rig.log());
     rig.finish().await
 }
 
