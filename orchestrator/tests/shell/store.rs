@@ -18,7 +18,6 @@ const CHILD: &str = "BOT_BOTTLE_TEST_STORE";
 
 /// Not a test by itself: what [`what_was_answered_survives_a_kill`] kills.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the child process of another test"]
 async fn child() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let store = Store::start(open(Path::new(&path)).unwrap()).unwrap();
@@ -48,7 +47,7 @@ fn what_was_answered_survives_a_kill() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bot-bottle.db");
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["store::child", "--exact", "--ignored", "--nocapture"])
+            .args(["store::child", "--exact", "--nocapture"])
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()
