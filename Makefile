@@ -12,7 +12,7 @@ setup: ## install and start what is missing: toolchain parts, Docker, images
 build: ## build the daemon and the containers' static binaries
 	@deploy/build.sh
 
-demo: ## play one issue for real (KEEP=1 leaves it running, AGENT=name picks the agent)
+demo: ## play one issue for real (KEEP=1 keeps it running until Ctrl-C)
 	@deploy/demo.sh
 
 test: ## set up, lint, then run all tests

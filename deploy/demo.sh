@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plays one issue from label to merged pull request on this machine; installs and builds what it needs.
 #
-#   KEEP=1       leave everything running afterwards
+#   KEEP=1       stop before the merge and keep everything running until Ctrl-C
 #   AGENT=NAME   another agent than the scripted one
 # Further arguments go to the demo program.
 set -euo pipefail
