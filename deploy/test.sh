@@ -15,9 +15,26 @@ cd -- "$ROOT"
 export BOT_BOTTLE_TEST_BIN_DIR=$TARGET_DIR/$MUSL_TARGET/small
 output=$LOG_DIR/test.log
 
+# A test program that hangs is ended with all that it started, and counts as failed.
+runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
+export "$runner=$ROOT/deploy/bounded.sh"
+
 say "running the tests (log: $output)"
+mkdir -p -- "$LOG_DIR"
+# Into a file that is followed, not through a pipe: a process that a broken test left behind would
+# hold the pipe open, and a reader would wait for it.
+# As a job of its own, which Ctrl-C does not reach by itself: otherwise all of it would ignore SIGINT.
+set -m
+cargo test --workspace --locked --no-fail-fast -- "$@" >"$output" 2>&1 </dev/null &
+tests_pid=$!
+set +m
+trap 'kill -- "-$tests_pid" 2>/dev/null' INT TERM
+tail -n +1 -s 0.2 -f --pid="$tests_pid" -- "$output" &
+tail_pid=$!
 status=0
-cargo test --workspace --locked --no-fail-fast -- "$@" 2>&1 | tee -- "$output" || status=${PIPESTATUS[0]}
+wait "$tests_pid" || status=$?
+wait "$tail_pid" || true
+trap - INT TERM
 
 # A test program that crashes prints no result of its own: say so before the sum.
 read -r passed failed skipped < <(awk '
