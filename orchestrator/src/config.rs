@@ -1,12 +1,21 @@
 //! The one reader of files and environment; afterwards configuration is a value.
 //!
 //! `config.toml` with `agents/*.toml` and `bottles/*.toml` beside it. All mistakes are reported
-//! together, each with file, place and what to do. Secrets are named by file only, and the files
-//! must belong to us alone.
+//! together, each with file, line, key and what to do: [`schema`] finds keys and types that are not
+//! as described, `load` and its parts what a description cannot say. Secrets are named by file only,
+//! and the files must belong to us alone. The daemon reads all of it once, at its start: a file that
+//! is edited while it runs changes nothing before the next one (CASES 230).
 
+mod agents;
+mod document;
 mod file;
+mod find;
+mod forge;
 mod load;
-mod units;
+mod paths;
+mod schema;
+mod show;
+pub(crate) mod units;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use forge::webhook::WebhookSecrets;
+use ::forge::webhook::WebhookSecrets;
 use orchestrator_core::timing::Timing;
 use protocol::{
     grant::{ForgeAccess, GitIdentity, PromptVia},
@@ -23,8 +32,12 @@ use protocol::{
     secret::Secret,
 };
 
-pub use file::TEMPLATES;
-pub use load::{Environment, data_dir, default_dir, load};
+pub use file::{TEMPLATES, UNIT};
+pub use find::{config_file, data_dir, default_dir};
+pub use load::{Environment, check, load};
+pub use paths::{FileSystem, file_system};
+pub use schema::schemas;
+pub use show::effective;
 
 /// Everything that the daemon was told.
 #[derive(Debug, Clone)]
@@ -43,6 +56,8 @@ pub struct Config {
     pub timing: Timing,
     /// How often everything is looked at although no hint came.
     pub poll: Duration,
+    /// How long the records of bottles that are gone are kept; `None` for ever.
+    pub keep_records: Option<Duration>,
     /// Branches begin with this.
     pub branch_prefix: BranchName,
     /// The agents.
@@ -147,19 +162,75 @@ pub fn operator_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("operator.sock")
 }
 
-/// One mistake in the configuration.
+/// Where a mistake is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Place {
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// The environment variable, where it is none of a file.
+    pub variable: Option<String>,
+    /// Counted from 1.
+    pub line: Option<usize>,
+    /// In characters, counted from 1.
+    pub column: Option<usize>,
+    /// The key, as `table.key`.
+    pub key: Option<String>,
+}
+
+impl Place {
+    /// A file as a whole.
+    pub fn file(path: &Path) -> Self {
+        Self { file: Some(path.to_owned()), ..Self::default() }
+    }
+
+    /// An environment variable.
+    pub fn variable(name: &str) -> Self {
+        Self { variable: Some(name.to_owned()), ..Self::default() }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.file, &self.variable) {
+            (Some(file), _) => write!(f, "{}", file.display())?,
+            (None, Some(variable)) => write!(f, "variable {variable}")?,
+            (None, None) => write!(f, "configuration")?,
+        }
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, ":{line}:{column}")?;
+        }
+        self.key.as_ref().map_or(Ok(()), |key| write!(f, ": {key}"))
+    }
+}
+
+/// One mistake in the configuration, or one thing to think about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct Mistake {
-    /// The file, with line and column where they are known, or the environment variable.
-    pub place: String,
+    /// Where.
+    pub place: Place,
     /// What is wrong.
     pub what: String,
     /// What to do about it.
     pub hint: String,
 }
 
+impl Mistake {
+    fn new(place: Place, what: impl std::fmt::Display, hint: &str) -> Self {
+        Self { place, what: what.to_string(), hint: hint.to_owned() }
+    }
+}
+
 /// All mistakes of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration has {} mistake(s)", .0.len())]
 pub struct Mistakes(pub Vec<Mistake>);
+
+/// A configuration that was looked at.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration, or all that is wrong with it.
+    pub config: Result<Config, Mistakes>,
+    /// What works, and should not stay so.
+    pub warnings: Vec<Mistake>,
+}

@@ -4,32 +4,51 @@
 //! order, what does not runs side by side. Which lanes have work is asked of the store, never
 //! remembered: after a crash the same question gives the same answer.
 
+mod host;
+mod http;
 mod lanes;
 mod look;
+mod ports;
 mod queues;
 mod reconcile;
+mod restored;
+mod running;
 mod serve;
 mod setup;
 
-use std::sync::Arc;
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use forge::Forge;
-use orchestrator_core::{event::Event, policy::Rules};
+use nix::fcntl::Flock;
+use orchestrator_core::{
+    event::Event,
+    host::{HostLimits, Lack},
+    policy::Rules,
+};
 use protocol::ids::{Login, Slug};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 
 use crate::{
     clock,
     config::Config,
     effects::Executor,
     engine::Engine,
-    intake::queue::Relay,
+    intake::{pulse::Pulse, queue::Relay},
     life::{self, Laws, Told},
     store::{Store, StoreError},
 };
 
-pub use serve::{ServeError, serve, serve_http};
-pub use setup::LockError;
+pub use host::{Gauges, ThisHost};
+pub use http::serve_http;
+pub use look::{Explanation, LookError};
+pub use ports::Ports;
+pub use running::Running;
+pub use serve::{ServeError, serve};
+pub use setup::{LockError, StateDir, assemble};
 
 /// What all parts of the daemon share.
 #[derive(Debug)]
@@ -50,19 +69,33 @@ pub struct Daemon {
     pub work: Arc<Notify>,
     /// Told when containers may have changed.
     pub drift: Arc<Notify>,
+    /// How news comes in, beside what the store keeps.
+    pub pulse: Arc<Pulse>,
     /// Our own account on the forge.
     own: Login,
-    /// Its laws without the kill switch.
+    /// Its laws without what may change while it runs.
     laws: Laws,
+    /// Measures the host.
+    gauges: Arc<dyn Gauges>,
+    /// What the host must keep.
+    host_limits: HostLimits,
+    /// What it has too little of, as it was found last.
+    lack: Mutex<Option<Lack>>,
+    /// Where the engine keeps its containers; asked once.
+    engine_root: OnceCell<PathBuf>,
     /// Turns true when it is to end.
     stop: watch::Sender<bool>,
+    /// One daemon per data directory; held until the store is closed.
+    lock: Arc<Flock<File>>,
 }
 
 impl Daemon {
-    /// The laws as they are now: the kill switch is a file, so that it works without the daemon.
+    /// The laws as they are now: the kill switch is a file, so that it works without the daemon; the
+    /// host is measured from time to time.
     pub fn laws(&self) -> Laws {
         let mut laws = self.laws.clone();
         laws.rules.kill_switch = self.config.kill_switch_file().exists();
+        laws.lack = self.lack();
         laws
     }
 

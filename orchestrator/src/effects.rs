@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use orchestrator_core::{
     bottle::{Bottle, Prompt, Tier},
     event::{Effect, Event},
@@ -19,9 +20,12 @@ use orchestrator_core::{
 };
 use protocol::{
     control::Usage,
+    error::RpcError,
     grant::{Grant, RunSpec, Secrets},
     ids::{Nonce, ProfileName, Slug},
 };
+
+use tokio::time::timeout;
 
 use crate::{
     config::{Agent, Config},
@@ -33,14 +37,19 @@ use crate::{
 
 /// An effect in all: two container starts on a busy host, and a drain at its deadline.
 const EFFECT_TIMEOUT: Duration = Duration::from_secs(120);
+/// For an agent's output on its way to an operator.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Output that is kept when a bottle is destroyed.
 const KEPT_OUTPUT_BYTES: usize = 1 << 20;
+
+pub use sidecar::{ControlSockets, Sidecars};
 
 /// Does effects.
 #[derive(Debug, Clone)]
 pub struct Executor {
     config: Arc<Config>,
     engine: Arc<dyn Engine>,
+    sidecars: Arc<dyn Sidecars>,
     sidecar_image: String,
 }
 
@@ -52,7 +61,7 @@ enum Failure {
     #[error("cannot prepare {path}: {source}")]
     Files { path: PathBuf, source: std::io::Error },
     #[error("the sidecar: {0}")]
-    Sidecar(protocol::error::RpcError),
+    Sidecar(#[from] RpcError),
     #[error("the agent {0} is not configured any more")]
     NoAgent(String),
     #[error("the profile {0} is not configured any more; write bottles/{0}.toml")]
@@ -64,6 +73,10 @@ enum Failure {
 }
 
 impl Failure {
+    fn is_unreachable(&self) -> bool {
+        matches!(self, Self::TooSlow | Self::Engine(EngineError::Unreachable { .. }))
+    }
+
     fn is_transient(&self) -> bool {
         match self {
             Self::Engine(error) => error.is_transient(),
@@ -75,8 +88,13 @@ impl Failure {
 
 impl Executor {
     /// An executor over an engine; `sidecar_image` is what its sidecars are made of.
-    pub fn new(config: Arc<Config>, engine: Arc<dyn Engine>, sidecar_image: String) -> Self {
-        Self { config, engine, sidecar_image }
+    pub fn new(
+        config: Arc<Config>,
+        engine: Arc<dyn Engine>,
+        sidecars: Arc<dyn Sidecars>,
+        sidecar_image: String,
+    ) -> Self {
+        Self { config, engine, sidecars, sidecar_image }
     }
 
     /// Where a bottle's files are.
@@ -84,8 +102,9 @@ impl Executor {
         Places::of(&self.config.data_dir, slug)
     }
 
-    /// Does an effect and says how it ended.
-    pub async fn run(&self, bottle: &Bottle, effect: &Effect) -> Event {
+    /// Does an effect and says how it ended. `None` when the engine does not answer anybody: then
+    /// nothing is known of this bottle, and the effect is to be done again when it is back.
+    pub async fn run(&self, bottle: &Bottle, effect: &Effect) -> Option<Event> {
         let done = async {
             match effect {
                 Effect::Awaken { run, prompts } => self
@@ -98,19 +117,17 @@ impl Executor {
                 Effect::Remove {} => self.remove(bottle).await.map(|()| Event::Cleaned {}),
             }
         };
-        let ended =
-            tokio::time::timeout(EFFECT_TIMEOUT, done).await.unwrap_or(Err(Failure::TooSlow));
-        ended.unwrap_or_else(|failure| {
-            let error = failure.to_string();
-            tracing::warn!(slug = %bottle.slug, ?effect, error, "an effect failed");
-            match effect {
-                Effect::Awaken { run, .. } => {
-                    Event::AwakenFailed { run: *run, error, transient: failure.is_transient() }
-                }
-                Effect::Sleep { .. } => Event::SleepFailed { error },
-                Effect::Remove {} => Event::CleanFailed { error },
-            }
-        })
+        let ended = timeout(EFFECT_TIMEOUT, done).await.unwrap_or(Err(Failure::TooSlow));
+        let failure = match ended {
+            Ok(event) => return Some(event),
+            Err(failure) => failure,
+        };
+        let error = failure.to_string();
+        tracing::warn!(slug = %bottle.slug, what = word(effect), error, "an effect failed");
+        if failure.is_unreachable() && self.engine.ping().await.is_err() {
+            return None;
+        }
+        Some(failed(effect, error, failure.is_transient()))
     }
 
     /// Makes a bottle's directories, so that its queue can be watched before it can be written to.
@@ -124,10 +141,18 @@ impl Executor {
     /// Ends a bottle's programs before it is removed, so that its queue is complete. What fails is
     /// tried again by the removal.
     pub async fn stop(&self, bottle: &Bottle) {
-        for role in [Role::Bottle, Role::Sidecar] {
-            if let Err(error) = self.engine.ensure_stopped(&bottle.slug, role).await {
-                tracing::warn!(slug = %bottle.slug, %error, "cannot stop a container");
+        let stop = async {
+            let slug = &bottle.slug;
+            // The sidecar ends in its own time what it has begun.
+            let ended = self.engine.ensure_ended(slug, Role::Bottle).await;
+            for stopped in [ended, self.engine.ensure_stopped(slug, Role::Sidecar).await] {
+                if let Err(error) = stopped {
+                    tracing::warn!(%slug, %error, "cannot stop a container");
+                }
             }
+        };
+        if timeout(EFFECT_TIMEOUT, stop).await.is_err() {
+            tracing::error!(slug = %bottle.slug, "a container does not stop; it may hang in the kernel");
         }
     }
 
@@ -152,14 +177,17 @@ impl Executor {
             async {
                 self.engine.ensure_running(&sidecar).await?;
                 let secrets = Secrets { forge_token: agent.token.clone() };
-                sidecar::configure(&places, grant(&self.config, bottle, agent), secrets).await
+                let grant = grant(&self.config, bottle, agent);
+                let nonce = self.sidecars.configure(&bottle.slug, &places, grant, secrets).await?;
+                // Kept there until the bottle asks for it; it need not run yet.
+                let spec = run_spec(bottle, agent, &profile.env, run, prompts);
+                self.sidecars.start_run(&bottle.slug, &places, spec).await?;
+                Ok::<_, Failure>(nonce)
             },
             self.engine.ensure_running(&inside),
         );
         let nonce = configured?;
         started?;
-        let spec = run_spec(bottle, agent, &profile.env, run, prompts);
-        sidecar::start_run(&places, spec).await?;
         Ok(nonce)
     }
 
@@ -167,7 +195,7 @@ impl Executor {
         let slug = &bottle.slug;
         let places = self.places(slug);
         if tier == Tier::Hot {
-            let drained = sidecar::drain(&places).await;
+            let drained = self.sidecars.drain(slug, &places).await;
             if drained.is_ok()
                 && self.engine.ensure_paused(slug, Role::Bottle).await? == Container::Paused
             {
@@ -231,7 +259,25 @@ impl Executor {
 
     /// What a sidecar says of itself; `None` when it does not answer.
     pub async fn usage(&self, slug: &Slug) -> Option<Usage> {
-        sidecar::usage(&self.places(slug)).await.ok()
+        self.sidecars.usage(slug, &self.places(slug)).await.ok()
+    }
+
+    /// The agent's output after a moment, oldest first.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn output_after(
+        &self,
+        slug: &Slug,
+        after: Option<Timestamp>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Timestamp, String)>, EngineError> {
+        self.engine.output_after(slug, Role::Bottle, after, max_bytes).await
+    }
+
+    /// Forgets the output that was kept of a destroyed bottle.
+    pub fn forget_output(&self, slug: &Slug) {
+        places::forget_output(&self.config.data_dir, slug);
     }
 
     /// The agent's output: of the container, or what was kept of a destroyed bottle.
@@ -239,7 +285,11 @@ impl Executor {
     /// # Errors
     /// The engine's.
     pub async fn output(&self, slug: &Slug, max_bytes: usize) -> Result<String, EngineError> {
-        let live = self.engine.output(slug, Role::Bottle, max_bytes).await?;
+        let live = timeout(OUTPUT_TIMEOUT, self.engine.output(slug, Role::Bottle, max_bytes));
+        let live = live.await.unwrap_or_else(|slow| {
+            let what = format!("read the output of {slug}");
+            Err(EngineError::Unreachable { what, source: Box::new(slow) })
+        })?;
         Ok(if live.is_empty() { places::kept_output(&self.config.data_dir, slug) } else { live })
     }
 
@@ -248,6 +298,24 @@ impl Executor {
             .agents
             .get(&bottle.agent)
             .ok_or_else(|| Failure::NoAgent(bottle.agent.to_string()))
+    }
+}
+
+/// An effect without what people said in it.
+fn word(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Awaken { .. } => "awaken",
+        Effect::Sleep { .. } => "sleep",
+        Effect::Remove {} => "remove",
+    }
+}
+
+/// The outcome of an effect that failed.
+pub(crate) fn failed(effect: &Effect, error: String, transient: bool) -> Event {
+    match effect {
+        Effect::Awaken { run, .. } => Event::AwakenFailed { run: *run, error, transient },
+        Effect::Sleep { .. } => Event::SleepFailed { error },
+        Effect::Remove {} => Event::CleanFailed { error },
     }
 }
 

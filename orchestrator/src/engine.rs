@@ -6,9 +6,10 @@
 pub mod docker;
 pub mod spec;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use orchestrator_core::reconcile::Container;
 use protocol::ids::Slug;
 
@@ -45,6 +46,14 @@ pub enum EngineError {
         /// Whose container it was.
         role: Role,
     },
+    /// The engine cannot do what bottles are locked in with; less is not taken (CASES 177).
+    #[error("the container engine cannot do without weakening a bottle: {what}; {advice}")]
+    Lacks {
+        /// What it cannot do.
+        what: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+    },
     /// The sidecars' network would let them reach each other.
     #[error(
         "in the network {name:?} containers reach each other; remove it, so that it is made anew \
@@ -71,7 +80,10 @@ impl EngineError {
             Self::Unreachable { .. } => true,
             Self::Refused { transient, .. } => *transient,
             // What can be made anew has been made anew by then.
-            Self::Missing { .. } | Self::OpenNetwork { .. } | Self::Foreign { .. } => false,
+            Self::Missing { .. }
+            | Self::Lacks { .. }
+            | Self::OpenNetwork { .. }
+            | Self::Foreign { .. } => false,
         }
     }
 }
@@ -94,6 +106,20 @@ pub struct Seen {
     pub bottle: Container,
 }
 
+/// What an engine tells of itself as it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Some container of this installation is not as it was.
+    Container,
+    /// A process in a container was killed for lack of memory; the container may go on.
+    OutOfMemory {
+        /// The bottle.
+        slug: Slug,
+        /// Which of its containers.
+        role: Role,
+    },
+}
+
 /// An engine.
 #[async_trait]
 pub trait Engine: Send + Sync + std::fmt::Debug {
@@ -112,6 +138,12 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// The container's program does not run: asked to end, after some seconds killed.
     async fn ensure_stopped(&self, slug: &Slug, role: Role) -> Result<(), EngineError>;
 
+    /// As [`Engine::ensure_stopped`], in a few seconds whatever the program does about it: what was
+    /// cancelled gets no time to finish.
+    async fn ensure_ended(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
+        self.ensure_stopped(slug, role).await
+    }
+
     /// There is no such container.
     async fn ensure_removed(&self, slug: &Slug, role: Role) -> Result<(), EngineError>;
 
@@ -123,7 +155,29 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
         max_bytes: usize,
     ) -> Result<String, EngineError>;
 
+    /// The output of a container after a moment, oldest first: at most the last `max_bytes` of it.
+    async fn output_after(
+        &self,
+        slug: &Slug,
+        role: Role,
+        after: Option<Timestamp>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Timestamp, String)>, EngineError> {
+        let (_, _, _, _) = (slug, role, after, max_bytes);
+        Ok(Vec::new())
+    }
+
     /// Waits until the engine tells of a change to a container of this installation. A hint only:
     /// it may miss some, and ends with an error when the engine goes away.
-    async fn changed(&self) -> Result<(), EngineError>;
+    async fn changed(&self) -> Result<Change, EngineError>;
+
+    /// Whether the engine answers at all.
+    async fn ping(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Where it keeps its containers on this host; `None` when that is not known.
+    async fn root(&self) -> Option<PathBuf> {
+        None
+    }
 }

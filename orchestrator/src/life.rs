@@ -1,17 +1,28 @@
 //! Telling bottles what happened, inside one transaction: state, effects, log and slots together.
 
-use jiff::Timestamp;
+mod admission;
+mod order;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jiff::{SignedDuration, Timestamp};
 use orchestrator_core::{
-    bottle::{Bottle, Home, Origin, Prompt, State},
+    bottle::{Bottle, Origin, State},
     event::{Event, News},
-    policy::{self, Launch, Rules, Sight, Verdict},
-    step::step,
+    host::Lack,
+    policy::{self, Launch, Rules, Sight, Verdict, Why},
+    step::{self, Impossible, Step},
     timing::Timing,
 };
-use protocol::ids::{AgentName, BranchName, ForgeId, Login, RepoName, Slug};
-use rand::RngExt as _;
+use protocol::ids::{AgentName, BranchName, ForgeId, IssueNumber, Login, Slug};
 
 use crate::store::{Books, StoreError};
+
+use self::admission::look_soon;
+pub use self::{
+    admission::{admit, waits_for},
+    order::{Order, create, new_bottle},
+};
 
 /// What every decision needs besides the record.
 #[derive(Debug, Clone)]
@@ -22,6 +33,8 @@ pub struct Laws {
     pub slots: u32,
     /// What the configuration allows, with the kill switch as it is now.
     pub rules: Rules,
+    /// What the host has too little of to wake a bottle, if it has.
+    pub lack: Option<Lack>,
     /// The forge's id.
     pub forge: ForgeId,
     /// Branches begin with this.
@@ -64,12 +77,30 @@ fn tell_one(
     event: &Event,
     now: Timestamp,
 ) -> Result<Told, StoreError> {
+    tell_by(step::step, books, laws, slug, event, now)
+}
+
+/// How events are decided on.
+type Decide = fn(&Bottle, &Event, Timestamp, &Timing) -> Result<Step, Impossible>;
+
+fn tell_by(
+    decide: Decide,
+    books: &Books<'_>,
+    laws: &Laws,
+    slug: &Slug,
+    event: &Event,
+    now: Timestamp,
+) -> Result<Told, StoreError> {
     let Some(bottle) = books.bottle(slug)? else { return Ok(Told::Unknown) };
-    let stepped = match step(&bottle, event, now, &laws.timing) {
-        Ok(stepped) => stepped,
-        Err(impossible) => {
+    let stepped = match guarded(|| decide(&bottle, event, now, &laws.timing)) {
+        Ok(Ok(stepped)) => stepped,
+        Ok(Err(impossible)) => {
             tracing::error!(%slug, %impossible, "dropped an event");
             return Ok(Told::Ignored("it cannot happen in this state"));
+        }
+        Err(why) => {
+            tracing::error!(%slug, why, ?event, "a decision broke off; the bottle is stopped");
+            step::broken(&bottle, &why, now)
         }
     };
     if let Some(why) = stepped.ignored {
@@ -80,11 +111,48 @@ fn tell_one(
     if !stepped.effects.is_empty() {
         books.replace_effects(slug, &stepped.effects)?;
     }
+    if stepped.next.claims.open.len() > bottle.claims.open.len() {
+        look_soon(books, &stepped.next, now)?;
+    }
     if let Some(sentence) = sentence(&bottle, &stepped.next, event) {
         tracing::info!(%slug, sentence, "bottle");
         books.log(slug, now, &sentence)?;
     }
     Ok(Told::Changed)
+}
+
+/// Makes a decision in which a fault of ours harms only what it is about: decisions change nothing
+/// but what they give back, so nothing is left half done.
+fn guarded<T>(decide: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(decide)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without a message".to_owned())
+    })
+}
+
+/// No forge asks for a longer pause than this that is worth keeping over a clock that jumped.
+const HINT_DELAY_MAX: SignedDuration = SignedDuration::from_hours(1);
+
+/// Tells every bottle that the wall clock has jumped, and moves the hints that wait. With zero it
+/// only pulls back what lies in the future, after a jump that nobody saw.
+///
+/// # Errors
+/// Those of the store.
+pub fn clock_jumped(
+    books: &Books<'_>,
+    laws: &Laws,
+    by: SignedDuration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut bottles = books.live_bottles()?;
+    bottles.extend(books.unclean_bottles()?);
+    for bottle in bottles {
+        tell_one(books, laws, &bottle.slug, &Event::ClockJumped { by }, now)?;
+    }
+    let latest = now.saturating_add(HINT_DELAY_MAX).unwrap_or(Timestamp::MAX);
+    books.shift_hints(by, latest)?;
+    admit(books, laws, now)
 }
 
 /// What people read of a change, if it is worth a line.
@@ -101,11 +169,21 @@ fn sentence(before: &Bottle, after: &Bottle, event: &Event) -> Option<String> {
     if before.state.word() != after.state.word()
         || matches!(after.state, State::Frozen { .. }) && before.state != after.state
     {
-        let detail = after.state.detail();
+        let detail = after.detail();
         return Some(if detail.is_empty() {
             after.state.word().to_owned()
         } else {
             format!("{}: {detail}", after.state.word())
+        });
+    }
+    if before.detail() != after.detail() && matches!(event, Event::Starved {}) {
+        return Some(
+            "a program was killed for lack of memory; the run goes on if it can".to_owned(),
+        );
+    }
+    if after.claims.refuted.len() > before.claims.refuted.len() {
+        return after.claims.refuted.last().map(|number| {
+            format!("#{number} is not a pull request of its branch, whatever its sidecar says")
         });
     }
     match event {
@@ -117,19 +195,6 @@ fn sentence(before: &Bottle, after: &Bottle, event: &Event) -> Option<String> {
     }
 }
 
-fn admit(books: &Books<'_>, laws: &Laws, now: Timestamp) -> Result<(), StoreError> {
-    if laws.rules.kill_switch {
-        return Ok(());
-    }
-    let bottles = books.slot_bottles()?;
-    let next: Vec<Slug> =
-        policy::admit(bottles.iter(), laws.slots).into_iter().map(|b| b.slug.clone()).collect();
-    for slug in next {
-        tell_one(books, laws, &slug, &Event::SlotGranted {}, now)?;
-    }
-    Ok(())
-}
-
 /// Judges what was seen of an issue or pull request and acts on it in the same transaction.
 ///
 /// # Errors
@@ -138,146 +203,161 @@ pub fn judge(
     books: &Books<'_>,
     laws: &Laws,
     sight: &Sight,
-    number: protocol::ids::IssueNumber,
+    number: IssueNumber,
     login_of: impl Fn(&AgentName) -> Option<Login>,
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
     let bottle = books.bottle_about(&sight.repo, number)?;
-    let verdict = policy::decide(&laws.rules, sight, bottle.as_ref());
+    let verdict = guarded(|| policy::decide(&laws.rules, sight, bottle.as_ref()))
+        .map_err(|why| StoreError::Undecided { what: format!("{}#{number}", sight.repo), why })?;
     match (&verdict, bottle) {
-        (Verdict::Tell(event), Some(bottle)) => {
-            tell(books, laws, &bottle.slug, event, now)?;
-        }
         (Verdict::Launch(launch), _) => {
             if let Some(login) = login_of(&launch.agent) {
-                let Launch { issue, agent, profiles, base, prompt, heard } = (**launch).clone();
-                let order = Order {
-                    repo: sight.repo.clone(),
-                    issue: Some(issue),
-                    origin: Origin::Issue,
-                    base,
-                    agent,
-                    login,
-                    profiles,
-                    label: None,
-                    backend: laws.backend.clone(),
-                    prompt,
-                };
-                let mut bottle = new_bottle(books, laws, order, now)?;
-                bottle.heard.extend(heard);
-                create(books, laws, &bottle, now)?;
+                launch_for(books, laws, sight, launch, login, now)?;
             }
+        }
+        (Verdict::Tell(event), Some(bottle)) => {
+            tell_one(books, laws, &bottle.slug, event, now)?;
+            seen(books, laws, &bottle.slug, now)?;
+        }
+        // The kill switch is asked last, and keeps slots back by itself.
+        (Verdict::Nothing(Why::NothingNew | Why::KillSwitch), Some(bottle)) => {
+            seen(books, laws, &bottle.slug, now)?;
         }
         (Verdict::Tell(_), None) | (Verdict::Nothing(_), _) => {}
     }
+    admit(books, laws, now)?;
     Ok(verdict)
 }
 
-/// What a new bottle is ordered with.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// The repository.
-    pub repo: RepoName,
-    /// The issue.
-    pub issue: Option<protocol::ids::IssueNumber>,
-    /// Who asked.
-    pub origin: Origin,
-    /// Where its pull request goes.
-    pub base: BranchName,
-    /// The agent.
-    pub agent: AgentName,
-    /// Its account.
-    pub login: Login,
-    /// What it is made of.
-    pub profiles: Vec<protocol::ids::ProfileName>,
-    /// A word of the operator's.
-    pub label: Option<String>,
-    /// The engine.
-    pub backend: String,
-    /// What it is told first.
-    pub prompt: Prompt,
+/// The forge was asked about a bottle and did not end it: if it wants a slot, it may have one.
+fn seen(books: &Books<'_>, laws: &Laws, slug: &Slug, now: Timestamp) -> Result<(), StoreError> {
+    let waits = books.bottle(slug)?.is_some_and(|bottle| bottle.wants_slot_since().is_some());
+    if waits {
+        tell_one(books, laws, slug, &Event::Seen {}, now)?;
+    }
+    Ok(())
 }
 
-/// Makes the record of a new bottle, with a slug that no bottle has.
-///
-/// # Errors
-/// Those of the store.
-pub fn new_bottle(
+fn launch_for(
     books: &Books<'_>,
     laws: &Laws,
-    order: Order,
-    now: Timestamp,
-) -> Result<Bottle, StoreError> {
-    let slug = loop {
-        let slug = chance_slug(&order.agent);
-        if books.bottle(&slug)?.is_none() {
-            break slug;
-        }
-    };
-    let place = order.issue.map_or_else(|| "manual".to_owned(), |number| number.to_string());
-    let branch = format!("{}/{place}/{slug}", laws.branch_prefix);
-    let unusable = |why: protocol::ids::BadName| StoreError::Unusable {
-        path: branch.clone(),
-        why: why.to_string(),
-    };
-    Ok(Bottle {
-        serial: books.next_serial()?,
-        home: Home {
-            forge: laws.forge.clone(),
-            repo: order.repo,
-            issue: order.issue,
-            origin: order.origin,
-            base: order.base,
-            branch: branch.parse().map_err(unusable)?,
-        },
-        slug,
-        agent: order.agent,
-        login: order.login,
-        profiles: order.profiles,
-        backend: order.backend,
-        label: order.label,
-        pull_requests: vec![],
-        heard: std::collections::BTreeSet::new(),
-        waiting: vec![order.prompt],
-        runs: 0,
-        nonce: None,
-        last_checkin: None,
-        created_at: now,
-        state: State::Queued { since: now },
-    })
-}
-
-/// Stores a new bottle and gives it a slot if one is free.
-///
-/// # Errors
-/// Those of the store; a constraint error when the issue has a live bottle.
-pub fn create(
-    books: &Books<'_>,
-    laws: &Laws,
-    bottle: &Bottle,
+    sight: &Sight,
+    launch: &Launch,
+    login: Login,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    books.save(bottle, laws.timing.deadline(bottle))?;
-    let about = bottle.home.issue.map_or_else(
-        || bottle.home.repo.to_string(),
-        |issue| format!("{}#{issue}", bottle.home.repo),
-    );
-    books.log(&bottle.slug, now, &format!("queued: {about} for agent {}", bottle.agent))?;
-    admit(books, laws, now)
+    let Launch { issue, agent, profiles, base, prompt, heard } = launch.clone();
+    let order = Order {
+        repo: sight.repo.clone(),
+        issue: Some(issue),
+        origin: Origin::Issue,
+        base,
+        agent,
+        login,
+        profiles,
+        label: None,
+        backend: laws.backend.clone(),
+        prompt,
+    };
+    let mut bottle = new_bottle(books, laws, order, now)?;
+    bottle.heard.extend(heard);
+    create(books, laws, &bottle, now)
 }
 
-/// Without letters that are mistaken for others, or make words.
-const SLUG_LETTERS: &[u8] = b"23456789bcdfghjkmnpqrstvwxz";
+#[cfg(test)]
+mod tests {
+    use orchestrator_core::bottle::Prompt;
 
-fn chance_slug(agent: &AgentName) -> Slug {
-    let mut rng = rand::rng();
-    loop {
-        let ending: String = (0..5)
-            .filter_map(|_| SLUG_LETTERS.get(rng.random_range(0..SLUG_LETTERS.len())))
-            .map(|b| char::from(*b))
-            .collect();
-        if let Ok(slug) = Slug::new(agent, &ending) {
-            return slug;
+    use super::*;
+    use crate::store::{Store, open};
+
+    const FAULTY: &str = "implementer-aaaaa";
+    const SOUND: &str = "implementer-bbbbb";
+
+    fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+        text.parse().unwrap()
+    }
+
+    fn laws() -> Laws {
+        Laws {
+            timing: Timing::default(),
+            slots: 2,
+            rules: Rules {
+                agent_label: "bot-bottle:".to_owned(),
+                profile_label: "bot-bottle-bottle:".to_owned(),
+                repos: [name("team/project")].into(),
+                agents: [(name("implementer"), vec![])].into(),
+                profiles: [].into(),
+                own_logins: [name("implementer-bot")].into(),
+                kill_switch: false,
+            },
+            lack: None,
+            forge: name("gitea"),
+            branch_prefix: name("bot-bottle"),
+            backend: "docker".to_owned(),
         }
+    }
+
+    fn make(books: &Books<'_>, slug: &str, issue: u64) -> Result<(), StoreError> {
+        let order = Order {
+            repo: name("team/project"),
+            issue: Some(issue.try_into().unwrap()),
+            origin: Origin::Issue,
+            base: name("main"),
+            agent: name("implementer"),
+            login: name("implementer-bot"),
+            profiles: vec![],
+            label: None,
+            backend: "docker".to_owned(),
+            prompt: Prompt { source: "a test".to_owned(), text: "do it".to_owned() },
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let bottle = Bottle { slug: name(slug), ..new_bottle(books, &laws(), order, now)? };
+        create(books, &laws(), &bottle, now)
+    }
+
+    /// Has a fault that shows only at one bottle.
+    fn faulty(
+        bottle: &Bottle,
+        event: &Event,
+        now: Timestamp,
+        timing: &Timing,
+    ) -> Result<Step, Impossible> {
+        assert_ne!(bottle.slug.as_str(), FAULTY, "as ordered");
+        step::step(bottle, event, now, timing)
+    }
+
+    // CASES 159: the transaction, the daemon and the other bottles go on.
+    #[tokio::test]
+    async fn a_panic_in_a_decision_stops_its_bottle_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::start(open(&dir.path().join("t.db")).unwrap()).unwrap();
+        let work = |books: &Books<'_>| {
+            make(books, FAULTY, 1)?;
+            make(books, SOUND, 2)?;
+            let cancel = Event::Cancel { reason: orchestrator_core::bottle::Reason::Operator };
+            let now = Timestamp::UNIX_EPOCH;
+            let told: Result<Vec<Told>, _> = [FAULTY, SOUND, FAULTY]
+                .into_iter()
+                .map(|slug| tell_by(faulty, books, &laws(), &name(slug), &cancel, now))
+                .collect();
+            let states: Result<Vec<_>, StoreError> = [FAULTY, SOUND]
+                .into_iter()
+                .map(|slug| Ok(books.bottle(&name(slug))?.unwrap()))
+                .collect();
+            let lines = books.log_after(&name(FAULTY), 0, std::num::NonZeroU32::MAX)?;
+            Ok((told?, states?, lines))
+        };
+        let (told, bottles, lines) = store.write(work).await.unwrap();
+        let ignored = Told::Ignored("a decision about it broke off");
+        assert_eq!(told, [Told::Changed, Told::Changed, ignored], "it ends in one step");
+        let words: Vec<_> = bottles.iter().map(|bottle| bottle.state.word()).collect();
+        assert_eq!(words, ["failed", "destroyed"]);
+        let sentence = &lines.last().unwrap().sentence;
+        assert!(sentence.starts_with("failed: a fault in bot-bottle: "), "{sentence}");
+        assert!(sentence.contains("as ordered"), "{sentence}");
+        assert_eq!(bottles[0].waiting.len(), 1, "what it was to be told waits");
+        store.close().await;
     }
 }

@@ -1,29 +1,39 @@
 //! What the `orchestrate` commands ask of the daemon.
 
+mod explain;
+mod find;
+mod order;
+pub(crate) mod retention;
+
 use std::{num::NonZeroU32, sync::Arc};
 
+use jiff::{SignedDuration, Timestamp};
 use jsonrpsee::core::{RpcResult, async_trait};
 use orchestrator_core::{
-    bottle::{Bottle, Origin, Reason, Tier},
+    bottle::{Bottle, Reason, Tier},
     event::Event,
     prompt,
 };
 use protocol::{
     error::{ErrorCode, RpcError},
-    ids::{AgentName, RepoName, Slug},
-    operator::{BottleStatus, LogLine, Logs, OperatorRpcServer, StartRequest, Status},
+    ids::Slug,
+    operator::{
+        BottlePage, BottleStatus, Explanation, LogLine, Logs, OperatorRpcServer, Output,
+        OutputPiece, Pruned, StartRequest, Status, Subject,
+    },
 };
 
 use crate::{
     clock,
-    config::Agent,
     daemon::Daemon,
-    life::{self, Order, Told},
-    store::{Books, StoreError},
+    life::{self, Told},
+    store::{Books, Listed, StoreError},
 };
 
 /// Destroyed bottles that `status` still shows.
 const RECENT: u32 = 20;
+/// Bottles of one answer; ten thousand are asked for by ten calls, and none holds up the store.
+const PAGE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 /// Lines of one answer of `logs`.
 const LINES: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 /// Output of one answer of `logs`.
@@ -41,6 +51,41 @@ impl Operator {
         Self { daemon }
     }
 
+    /// What keeps work from being done, or from being seen.
+    fn notes(&self) -> Vec<String> {
+        let health = self.daemon.pulse.health();
+        let mut notes: Vec<String> = self
+            .daemon
+            .laws()
+            .lack
+            .iter()
+            .map(|lack| format!("nothing new is started: {lack}"))
+            .collect();
+        if health.webhooks_silent {
+            let poll = self.daemon.config.poll.as_secs();
+            notes.push(format!(
+                "webhooks do not arrive; changes are found by looking, every {poll} s (see `orchestrate doctor`)"
+            ));
+        }
+        if health.refused > 0 {
+            notes.push(format!("{} webhooks were refused for their signature", health.refused));
+        }
+        notes.extend(
+            health.unread.iter().map(|(repo, why)| format!("{repo} cannot be read: {why}")),
+        );
+        notes
+    }
+
+    /// How many slots are used, and a page of the bottles.
+    async fn page(&self, before: Option<u32>) -> Result<(u32, BottlePage), RpcError> {
+        let read =
+            move |books: &Books<'_>| Ok((books.slots_used()?, books.page(before, RECENT, PAGE)?));
+        let (used, bottles) = self.daemon.store.write(read).await.map_err(internal)?;
+        let full = bottles.len() >= usize::try_from(PAGE.get()).unwrap_or(usize::MAX);
+        let next = bottles.last().filter(|_| full).map(|bottle| bottle.serial);
+        Ok((used, BottlePage { bottles: bottles.into_iter().map(row).collect(), next }))
+    }
+
     async fn tell(&self, slug: &Slug, event: Event) -> Result<(), RpcError> {
         match self.daemon.tell(slug, event).await.map_err(internal)? {
             Told::Changed => Ok(()),
@@ -49,90 +94,36 @@ impl Operator {
             Told::Unknown => Err(unknown(slug)),
         }
     }
-
-    async fn order(&self, request: &StartRequest) -> Result<Order, RpcError> {
-        let config = &self.daemon.config;
-        let agent = self.agent(&request.agent)?;
-        let backend = request.backend.clone().unwrap_or_else(|| config.engine.backend.clone());
-        if backend != config.engine.backend {
-            return Err(invalid(format!("there is no backend {backend:?}"))
-                .hint(format!("the daemon works with {:?}", config.engine.backend)));
-        }
-        if request.prompt.trim().is_empty() {
-            return Err(invalid("the prompt is empty").hint("give it with --prompt"));
-        }
-        if let Some(missing) =
-            request.bottles.iter().find(|name| !config.profiles.contains_key(name))
-        {
-            return Err(invalid(format!("there is no bottle profile {missing:?}"))
-                .hint("write bottles/<name>.toml"));
-        }
-        let repo = self.repo(request.repo.clone())?;
-        let repository = self.daemon.forge.repository(&repo).await.map_err(forge)?;
-        if let Some(issue) = request.issue {
-            self.daemon.forge.read_issue(&repo, issue).await.map_err(forge)?;
-        }
-        let base = repository.default_branch.parse();
-        let profiles = if request.bottles.is_empty() {
-            agent.profiles.clone()
-        } else {
-            request.bottles.clone()
-        };
-        Ok(Order {
-            repo,
-            issue: request.issue,
-            origin: Origin::Operator,
-            base: base.map_err(|error: protocol::ids::BadName| invalid(error.to_string()))?,
-            agent: request.agent.clone(),
-            login: agent.identity.login.clone(),
-            profiles,
-            label: request.label.clone(),
-            backend,
-            prompt: prompt::for_operator(&request.prompt),
-        })
-    }
-
-    fn agent(&self, name: &AgentName) -> Result<&Agent, RpcError> {
-        let agents = &self.daemon.config.agents;
-        let known: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
-        agents.get(name).ok_or_else(|| {
-            invalid(format!("there is no agent {:?}", name.as_str()))
-                .hint(format!("there are: {}", known.join(", ")))
-        })
-    }
-
-    fn repo(&self, asked: Option<RepoName>) -> Result<RepoName, RpcError> {
-        let served = &self.daemon.config.forge.repos;
-        match (asked, served.as_slice()) {
-            (Some(repo), served) if served.contains(&repo) => Ok(repo),
-            (Some(repo), _) => {
-                Err(invalid(format!("{repo} is not served")).hint("add it to forge.repositories"))
-            }
-            (None, [only]) => Ok(only.clone()),
-            (None, _) => Err(invalid("several repositories are served")
-                .hint("choose one with --repo owner/name")),
-        }
-    }
 }
 
 #[async_trait]
 impl OperatorRpcServer for Operator {
     async fn status(&self) -> RpcResult<Status> {
-        let bottles = self
-            .daemon
-            .store
-            .write(|books| books.recent_bottles(RECENT))
-            .await
-            .map_err(internal)?;
+        let (slots_used, BottlePage { bottles, next }) = self.page(None).await?;
         let laws = self.daemon.laws();
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: laws.slots,
-            slots_used: u32::try_from(bottles.iter().filter(|b| b.uses_slot()).count())
-                .unwrap_or(u32::MAX),
+            slots_used,
             kill_switch: laws.rules.kill_switch,
-            bottles: bottles.iter().map(row).collect(),
+            last_delivery_at: self.daemon.pulse.health().last_delivery,
+            notes: self.notes(),
+            bottles,
+            next,
         })
+    }
+
+    async fn bottles(&self, before: u32) -> RpcResult<BottlePage> {
+        let (_, page) = self.page(Some(before)).await?;
+        Ok(page)
+    }
+
+    async fn find(&self, subject: Subject) -> RpcResult<BottleStatus> {
+        Ok(row(Listed::from(&self.bottle_of(&subject).await?)))
+    }
+
+    async fn explain(&self, subject: Subject) -> RpcResult<Explanation> {
+        Ok(self.explanation(&subject).await?)
     }
 
     async fn start(&self, request: StartRequest) -> RpcResult<Slug> {
@@ -204,21 +195,48 @@ impl OperatorRpcServer for Operator {
         };
         Ok(Logs { lines: lines.collect(), output })
     }
+
+    async fn output(&self, slug: Slug, after: Option<Timestamp>) -> RpcResult<Output> {
+        let bottle = self.bottle_of(&Subject::Bottle(slug.clone())).await?;
+        let executor = &self.daemon.executor;
+        let pieces = executor.output_after(&slug, after, OUTPUT_MAX_BYTES).await;
+        let pieces =
+            pieces.map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string()))?;
+        let mut pieces: Vec<OutputPiece> =
+            pieces.into_iter().map(|(at, text)| OutputPiece { at, text }).collect();
+        if pieces.is_empty() && after.is_none() && !bottle.is_live() {
+            let text = executor.output(&slug, OUTPUT_MAX_BYTES).await.unwrap_or_default();
+            pieces.push(OutputPiece { at: bottle.created_at, text });
+        }
+        Ok(Output { pieces, ended: !bottle.is_live() })
+    }
+
+    async fn prune(&self, older_than_s: u64, dry_run: bool) -> RpcResult<Pruned> {
+        let age = i64::try_from(older_than_s).map(SignedDuration::from_secs);
+        let before = age.ok().and_then(|age| clock::now().checked_sub(age).ok());
+        let before = before.ok_or_else(|| invalid("nothing is that old"))?;
+        let pruned = if dry_run {
+            retention::spent(&self.daemon, before).await
+        } else {
+            retention::prune(&self.daemon, before).await
+        };
+        Ok(pruned.map_err(internal)?)
+    }
 }
 
-fn row(bottle: &Bottle) -> BottleStatus {
+fn row(bottle: Listed) -> BottleStatus {
     BottleStatus {
-        slug: bottle.slug.clone(),
-        agent_name: bottle.agent.clone(),
-        bottle_names: bottle.profiles.clone(),
-        backend_name: bottle.backend.clone(),
-        agent_git_user: bottle.login.clone(),
-        repo: bottle.home.repo.clone(),
+        status: bottle.state.word().to_owned(),
+        detail: bottle.state.detail_of(bottle.starved_at.is_some()),
+        slug: bottle.slug,
+        agent_name: bottle.agent,
+        bottle_names: bottle.profiles,
+        backend_name: bottle.backend,
+        agent_git_user: bottle.login,
+        repo: bottle.home.repo,
         issue_number: bottle.home.issue,
         pr_number: bottle.pull_requests.last().copied(),
-        status: bottle.state.word().to_owned(),
-        detail: bottle.state.detail(),
-        label: bottle.label.clone(),
+        label: bottle.label,
         runs: bottle.runs,
         last_checkin_at: bottle.last_checkin,
         created_at: bottle.created_at,
@@ -249,6 +267,7 @@ fn forge(error: forge::ForgeError) -> RpcError {
         | forge::ForgeError::Conflict { .. }
         | forge::ForgeError::Rejected { .. }
         | forge::ForgeError::RateLimited { .. }
+        | forge::ForgeError::Unreachable { .. }
         | forge::ForgeError::Server { .. }
         | forge::ForgeError::BadAnswer { .. } => ErrorCode::ForgeUnavailable,
     };

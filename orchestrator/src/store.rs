@@ -4,13 +4,20 @@
 //! wait together are committed together, so that many small writes share one fsync. Each has a
 //! savepoint of its own: one that fails undoes only itself. A closure is answered after the commit.
 
+mod backup;
 mod books;
+mod crash;
 mod open;
+mod place;
 mod writer;
 
-pub use books::{Arrival, Books, HintRow, LogRow, Work};
+pub use backup::backup;
+pub use books::{Arrival, Books, HintRow, Hinted, Listed, ListedHome, LogRow, Taken, Work};
 pub use open::open;
 pub use writer::Store;
+
+/// How long another program may hold the database before a transaction is given up.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What can go wrong in the store.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +43,14 @@ pub enum StoreError {
         table: &'static str,
         /// What is wrong with it.
         source: serde_json::Error,
+    },
+    /// A decision that was to be stored broke off; nothing of it is stored.
+    #[error("a fault in bot-bottle: deciding on {what} broke off: {why}")]
+    Undecided {
+        /// What it was about.
+        what: String,
+        /// What the panic said.
+        why: String,
     },
     /// The writer thread has ended.
     #[error("the store is closed")]

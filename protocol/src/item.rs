@@ -146,7 +146,10 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewComment {
-    /// Who wrote it.
+    /// The forge's id of it; it may come later than the review, as an answer.
+    #[serde(default)]
+    pub id: u64,
+    /// Who wrote it, perhaps not the reviewer.
     pub author: Login,
     /// The file, from the repository's root.
     pub path: String,

@@ -8,6 +8,7 @@ mod read;
 mod run;
 mod write;
 
+pub(crate) use post::{Doubts, Posts};
 pub(crate) use write::take_budget;
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ pub fn to_rpc(error: &ForgeError) -> RpcError {
         ForgeError::BadToken { .. } => new(ErrorCode::ForgeRefused, error.to_string())
             .hint("an operator must renew the agent's token"),
         ForgeError::NoPermission { .. } => new(ErrorCode::ForgeRefused, error.to_string())
-            .hint("an operator must give the agent's account this permission on the forge"),
+            .hint("trying again does not help: an operator must look at the account's permissions, and whether the repository is archived or the conversation locked"),
         ForgeError::Gone { .. } => new(ErrorCode::NotFound, error.to_string()),
         ForgeError::WrongKind { .. } => new(ErrorCode::Invalid, error.to_string())
             .hint("use read_pr for pull requests and read_issue for issues"),
@@ -32,6 +32,8 @@ pub fn to_rpc(error: &ForgeError) -> RpcError {
             limited.data.retry_after_s = Some(retry_after.as_secs());
             limited
         }
+        ForgeError::Unreachable { .. } => new(ErrorCode::ForgeUnavailable, error.to_string())
+            .hint("nothing was sent: go on with what needs no forge, and try again later"),
         ForgeError::Server { .. } => new(ErrorCode::ForgeUnavailable, error.to_string())
             .hint("whether it was done is not known: read before you try again"),
         ForgeError::BadAnswer { .. } => new(ErrorCode::ForgeUnavailable, error.to_string())
@@ -50,6 +52,7 @@ pub fn outcome(error: &ForgeError) -> OperationOutcome {
         | ForgeError::Conflict { .. }
         | ForgeError::Rejected { .. }
         | ForgeError::RateLimited { .. }
+        | ForgeError::Unreachable { .. }
         | ForgeError::Server { .. }
         | ForgeError::BadAnswer { .. } => OperationOutcome::Failed,
     }
@@ -85,6 +88,10 @@ mod tests {
             ),
             (
                 ForgeError::RateLimited { what: what.clone(), retry_after: Duration::from_secs(9) },
+                ErrorCode::ForgeUnavailable,
+            ),
+            (
+                ForgeError::Unreachable { what: what.clone(), message: message.clone() },
                 ErrorCode::ForgeUnavailable,
             ),
             (

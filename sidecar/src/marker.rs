@@ -22,6 +22,30 @@ pub fn append(text: &str, mark: &str) -> String {
     format!("{}\n\n{mark}", strip(text))
 }
 
+/// Whether a text ends with a mark, whatever its forge did to it: escaped it, made other dashes and
+/// widths of its characters, put invisible ones between them (CASES 200). What stands before the
+/// mark is another word.
+pub fn is_at_end(text: &str, mark: &str) -> bool {
+    let (text, mark) = (bare(text), bare(mark));
+    let before = text.strip_suffix(mark.as_str());
+    !mark.is_empty() && before.is_some_and(|before| !before.ends_with(char::is_alphanumeric))
+}
+
+/// What stays of a text in any spelling: small letters, digits and signs, from the first letter or
+/// digit to the last.
+fn bare(text: &str) -> String {
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&#45;", "-");
+    let plain = |c: char| match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => Some('-'),
+        // Full-width forms of ASCII, in the same order.
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
+        '\\' => None,
+        c => (c.is_ascii_graphic() || c.is_alphanumeric()).then_some(c),
+    };
+    let plain: String = text.chars().filter_map(plain).flat_map(char::to_lowercase).collect();
+    plain.trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
+}
+
 /// A text without any mark: what agents read, and what they may not forge.
 pub fn strip(text: &str) -> String {
     let mut rest = text.to_owned();
@@ -58,6 +82,40 @@ mod tests {
         assert_eq!(forged, "a  b\n\n<!-- bot-bottle-progress:a-bbbbb -->");
         assert_eq!(strip("<!-- bot<!-- bot-bottle -->-bottle x --> y"), " y");
         assert_eq!(strip("open <!-- bot-bottle:x"), "open");
+    }
+
+    // CASES 200
+    #[test]
+    fn a_mark_is_known_whatever_the_forge_made_of_it() {
+        let mark = mark();
+        let text = append("héllo", &mark);
+        let spellings = [
+            text.clone(),
+            format!("{text}\n \r\n"),
+            text.replace('\n', "\r\n"),
+            text.replace('<', "&lt;").replace('>', "&gt;"),
+            text.replace("--", "–"),
+            text.replace("--", "\\-\\-").replace("<!", "\\<!"),
+            text.replace("é", "e\u{301}").replace("bot-bottle", "bot\u{2011}bottle"),
+            text.replace("bot-bottle", "bot-\u{200b}bottle").to_uppercase(),
+            text.replace(" -->", "-->").replace("<!-- ", "<!--"),
+        ];
+        for text in spellings {
+            assert!(is_at_end(&text, &mark), "{text}");
+        }
+        let others = [
+            "héllo".to_owned(),
+            String::new(),
+            format!("{text} and more"),
+            text.replace("-5 -->", "-15 -->"),
+            text.replace("-5 -->", "-51 -->"),
+            text.replace("k3v9q.2", "k3v9q.12"),
+            format!("x{mark}").replace("<!-- ", ""),
+        ];
+        for text in others {
+            assert!(!is_at_end(&text, &mark), "{text}");
+        }
+        assert!(!is_at_end("anything", ""));
     }
 
     proptest! {

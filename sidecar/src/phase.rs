@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-use forge::{ScopedForge, scoped::Scope};
+use forge::{ScopedForge, again::Patience, scoped::Scope};
 use protocol::{
     control::{Configured, Drained, Usage},
     error::{ErrorCode, RpcError},
@@ -37,6 +37,7 @@ pub use self::{
     settings::Settings,
 };
 use crate::{
+    agent::Posts,
     git::upstream::Upstream,
     oplog::OpLog,
     queue::{Queue, QueueError, Stamp},
@@ -66,6 +67,8 @@ pub struct Lanes {
     pub pull: Lane<()>,
     /// Editing the progress comment.
     pub progress: Lane<()>,
+    /// Comments, of which only the same ones wait for each other.
+    pub posts: Posts,
 }
 
 /// One sidecar.
@@ -140,7 +143,9 @@ impl Sidecar {
         let invalid = |why: String| RpcError::new(ErrorCode::Invalid, why);
         let forge = self.forges.open(&grant.forge, secrets.forge_token.clone()).map_err(invalid)?;
         let upstream = Upstream::new(&grant, secrets.forge_token).map_err(invalid)?;
-        let forge = ScopedForge::new(forge, Scope::from(&grant));
+        let patience =
+            Patience { first_pause: self.settings.look_again_after, ..Patience::default() };
+        let forge = ScopedForge::new(forge, Scope::from(&grant)).with_patience(patience);
         let nonce = Nonce::from_bytes(rand::random());
         let mut refused = None;
         self.phase.send_if_modified(|phase| {

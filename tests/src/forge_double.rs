@@ -7,7 +7,7 @@
 //!
 //! It is held to recordings of Gitea 1.15.11 (`fixtures/`), which a test replays. Where newer
 //! Gitea has more (permission look-up, review comments, branches), the API description of
-//! 1.25.3 was followed. It shares no code with the client it tests.
+//! 1.25.3 was followed, and each exchange is held to it. It shares no code with the client it tests.
 //!
 //! It refuses nothing that Gitea would let pass: it is not the place for policy.
 
@@ -17,8 +17,10 @@ mod answer;
 mod api;
 mod clock;
 mod delivery;
+mod described;
 mod fault;
 mod forge;
+mod gate;
 mod git;
 mod git_http;
 mod hook;
@@ -62,7 +64,7 @@ pub use self::{
     record::{BODY_KEPT_BYTES, RequestRecord},
     registry::RepoPath,
 };
-use self::{delivery::Deliveries, forge::Forge};
+use self::{delivery::Deliveries, described::Verdict, forge::Forge};
 
 /// How to start the double.
 #[derive(Debug, Clone)]
@@ -98,6 +100,10 @@ pub enum StartError {
 }
 
 /// A running forge. Dropping it ends its tasks and the git programs they started.
+///
+/// # Panics
+/// When it is dropped after an exchange that the API's description does not know, see
+/// `take_violations`.
 #[derive(Debug)]
 pub struct ForgeDouble {
     forge: Arc<Forge>,
@@ -106,6 +112,8 @@ pub struct ForgeDouble {
     tasks: JoinSet<()>,
     // After the tasks: they use it.
     folder: TempDir,
+    // Last, because it may panic.
+    _verdict: Verdict,
 }
 
 impl ForgeDouble {
@@ -127,7 +135,8 @@ impl ForgeDouble {
         let router = api::router(Arc::clone(&forge));
         tasks.spawn(server::accept(listener, Arc::clone(&forge), router, stop.clone()));
         tasks.spawn(delivery::deliver(deliveries, waiting, stop.clone()));
-        Ok(Self { forge, address, stop, tasks, folder })
+        let _verdict = Verdict(Arc::clone(&forge));
+        Ok(Self { forge, address, stop, tasks, folder, _verdict })
     }
 
     /// The address that callers use, without a slash at the end.
@@ -169,6 +178,12 @@ impl ForgeDouble {
     /// Every request so far, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.forge.requests.all()
+    }
+
+    /// What of all calls and answers so far does not fit the description of Gitea's API. What is
+    /// taken here does not fail the test at its end.
+    pub fn take_violations(&self) -> Vec<String> {
+        self.forge.requests.take_violations()
     }
 
     /// Every push that git accepted, oldest first.

@@ -6,5 +6,10 @@
 // A repository has more fields than `json!` expands by default.
 #![recursion_limit = "256"]
 
+pub mod api_description;
+pub mod cases;
+pub mod contract;
 pub mod forge_double;
+pub mod interruption;
 pub mod rig;
+pub mod soak;

@@ -3,8 +3,10 @@
 
 mod daemon;
 mod docker;
+mod engine;
 mod folder;
 mod programs;
+mod volume;
 mod wait;
 
 use std::{
@@ -19,7 +21,9 @@ use tokio::process::Command;
 use self::{daemon::Daemon, folder::Folder};
 pub use self::{
     docker::Docker,
+    engine::{EnginePlace, PrivateEngine},
     programs::Programs,
+    volume::Volume,
     wait::{wait_until, wait_until_for},
 };
 use crate::forge_double::{Access, ForgeDouble, HookTarget, NewIssue, Options, Refusal};
@@ -45,6 +49,10 @@ pub struct Setup {
     pub limits: String,
     /// The bottles' image.
     pub image: String,
+    /// The repositories that are served; [`REPO`] is the first.
+    pub repos: Vec<String>,
+    /// Another engine than the machine's own.
+    pub engine: Option<EnginePlace>,
 }
 
 impl Default for Setup {
@@ -53,6 +61,8 @@ impl Default for Setup {
             agent: WORKER.to_owned(),
             limits: "grace = \"5s\"\n".to_owned(),
             image: "bot-bottle/default:bookworm".to_owned(),
+            repos: vec![REPO.to_owned()],
+            engine: None,
         }
     }
 }
@@ -85,20 +95,19 @@ impl Rig {
     pub async fn start(setup: &Setup) -> Result<Self, Fault> {
         let programs = Programs::find()?;
         let dir = Folder::new()?;
-        let docker = Docker::with_network(&dir.path().join("data/bot-bottle.db")).await?;
+        let database = dir.path().join("data/bot-bottle.db");
+        let docker = Docker::with_network(&database, setup.engine.clone()).await?;
         let listen = SocketAddr::from((docker.gateway(), 0));
         let forge = ForgeDouble::start(Options { listen, public_host: None }).await?;
         let hooks = free_address()?;
         let webhook_secret = format!("{:032x}", rand::random::<u128>());
         let (bot_token, daemon_token) = people(&forge).await?;
-        forge
-            .create_hook(
-                "alice",
-                REPO,
-                HookTarget::everything(&format!("http://{hooks}/hooks/gitea"), &webhook_secret),
-            )
-            .await
-            .map_err(refused)?;
+        let target =
+            HookTarget::everything(&format!("http://{hooks}/hooks/gitea"), &webhook_secret);
+        for repo in &setup.repos {
+            repository(&forge, repo).await?;
+            forge.create_hook("alice", repo, target.clone()).await.map_err(refused)?;
+        }
         let mut rig = Self {
             daemon: None,
             forge,
@@ -130,13 +139,18 @@ impl Rig {
             private_file(&dir.join("secrets").join(name), secret)?;
         }
         let config = format!(
-            "data_dir = \"data\"\n[forge]\nurl = {url:?}\norg = \"bot-bottle\"\nrepositories = [{REPO:?}]\n\
+            "data_dir = \"data\"\n[forge]\nurl = {url:?}\norg = \"bot-bottle\"\nrepositories = {repos:?}\n\
              token_file = \"secrets/daemon\"\nwebhook_secret_files = [\"secrets/webhook\"]\n\
-             [server]\nlisten = \"{hooks}\"\n[engine]\nnetwork = {network:?}\nprograms = {programs:?}\n\
+             [server]\nlisten = \"{hooks}\"\n[engine]\nnetwork = {network:?}\nprograms = {programs:?}\n{socket}\
              [limits]\n{limits}",
             url = self.forge.base_url(),
+            repos = setup.repos,
             hooks = self.hooks,
             network = self.docker.network(),
+            socket = setup
+                .engine
+                .as_ref()
+                .map_or_else(String::new, |engine| { format!("socket = {:?}\n", engine.socket) }),
             programs = self.programs.inside,
             limits = setup.limits,
         );
@@ -149,22 +163,28 @@ impl Rig {
             script = setup.agent,
         );
         private_file(&dir.join("agents/implementer.toml"), &agent)?;
-        let profile = format!("image = {:?}\nmemory = \"512MiB\"\npids = 128\n", setup.image);
+        let profile = format!(
+            "image = {:?}\nallow_unpinned = true\nmemory = \"512MiB\"\npids = 128\n",
+            setup.image
+        );
         private_file(&dir.join("bottles/dev.toml"), &profile)
     }
 
     /// Starts the daemon and waits until it answers.
     ///
     /// # Errors
-    /// When it does not, with the end of its log.
+    /// When it does not, or has ended before it did, with its log.
     pub async fn start_daemon(&mut self) -> Result<(), Fault> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file())?;
         let mut command = self.orchestrate(&["serve"]);
         self.daemon = Some(Daemon::start(command.stderr(log).stdin(Stdio::null()))?);
         wait_until("the daemon answers", async || {
-            self.try_command(&["status", "--json"]).await.is_ok()
+            !self.daemon_lives() || self.try_command(&["status", "--json"]).await.is_ok()
         })
         .await
+        .and_then(
+            |()| if self.daemon_lives() { Ok(()) } else { Err("the daemon has ended".into()) },
+        )
         .map_err(|error| format!("{error}\n{}", self.log()).into())
     }
 
@@ -282,6 +302,11 @@ impl Rig {
         self.daemon.as_ref().and_then(Daemon::pid)
     }
 
+    /// Whether the daemon's process runs.
+    pub fn daemon_lives(&self) -> bool {
+        self.daemon.as_ref().is_some_and(Daemon::lives)
+    }
+
     /// How a person runs `orchestrate` on this installation.
     pub fn command_line(&self) -> String {
         let config = self.dir.path().join("config.toml");
@@ -331,17 +356,22 @@ async fn people(forge: &ForgeDouble) -> Result<(String, String), Fault> {
     for member in [BOT, "bottle-daemon"] {
         forge.add_member("alice", "bot-bottle", member).await.map_err(refused)?;
     }
-    forge.create_repo("alice", REPO).await.map_err(refused)?;
-    for writer in [BOT, "bob"] {
-        forge.add_collaborator("alice", REPO, writer, Access::Write).await.map_err(refused)?;
-    }
-    forge.add_collaborator("alice", REPO, "bottle-daemon", Access::Admin).await.map_err(refused)?;
-    forge.create_label("alice", REPO, LABEL).await.map_err(refused)?;
     Ok((bot, daemon))
 }
 
+/// A repository of alice's that the bot and bob may write to, with the agent's label.
+async fn repository(forge: &ForgeDouble, repo: &str) -> Result<(), Fault> {
+    forge.create_repo("alice", repo).await.map_err(refused)?;
+    for writer in [BOT, "bob"] {
+        forge.add_collaborator("alice", repo, writer, Access::Write).await.map_err(refused)?;
+    }
+    forge.add_collaborator("alice", repo, "bottle-daemon", Access::Admin).await.map_err(refused)?;
+    forge.create_label("alice", repo, LABEL).await.map_err(refused)?;
+    Ok(())
+}
+
 /// A refusal of the double as an error.
-fn refused(refusal: Refusal) -> Fault {
+pub(crate) fn refused(refusal: Refusal) -> Fault {
     format!("the forge refused: {refusal:?}").into()
 }
 

@@ -5,6 +5,9 @@
 #[path = "forge_double/deliveries.rs"]
 mod deliveries;
 #[cfg(test)]
+#[path = "forge_double/described.rs"]
+mod described;
+#[cfg(test)]
 #[path = "forge_double/faults.rs"]
 mod faults;
 #[cfg(test)]
@@ -22,6 +25,9 @@ mod recordings;
 #[cfg(test)]
 #[path = "forge_double/replay.rs"]
 mod replay;
+#[cfg(test)]
+#[path = "forge_double/settings.rs"]
+mod settings;
 #[cfg(test)]
 #[path = "forge_double/support.rs"]
 mod support;

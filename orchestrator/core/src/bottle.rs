@@ -1,6 +1,8 @@
 //! A bottle as it is remembered: who it is, what it may do next, which state it is in.
 
-use std::{collections::BTreeSet, num::NonZeroU32};
+mod words;
+
+use std::{collections::BTreeSet, fmt, num::NonZeroU32};
 
 use jiff::Timestamp;
 use protocol::{
@@ -32,18 +34,31 @@ pub struct Bottle {
     pub backend: String,
     /// A word of the operator's.
     pub label: Option<String>,
-    /// Pull requests that it opened, oldest first.
+    /// Pull requests that it opened, oldest first: the forge said that they are of its branch.
     pub pull_requests: Vec<IssueNumber>,
+    /// Pull requests that its sidecar told of. A sidecar may lie: nothing follows from a claim until
+    /// the forge was asked.
+    #[serde(default)]
+    pub claims: Claims,
     /// What people said that it has been told, or that was there before it.
     pub heard: BTreeSet<Heard>,
     /// Prompts for the next run, oldest first.
     pub waiting: Vec<Prompt>,
+    /// When the first of them came that may wake it; its turn for a slot goes by that.
+    #[serde(default)]
+    pub asked_at: Option<Timestamp>,
+    /// Whether it is known that it may be woken.
+    #[serde(default)]
+    pub rights: Rights,
     /// Runs given so far.
     pub runs: u32,
     /// What the sidecar answered to its last `configure`.
     pub nonce: Option<Nonce>,
     /// When the sidecar was last heard of.
     pub last_checkin: Option<Timestamp>,
+    /// When a program of its latest run was first killed for lack of memory. The run may go on.
+    #[serde(default)]
+    pub starved_at: Option<Timestamp>,
     /// Made at.
     pub created_at: Timestamp,
     /// Where it stands.
@@ -86,16 +101,64 @@ pub enum Heard {
     Comment(u64),
     /// A review.
     Review(u64),
+    /// A remark on a line, in a review or in answer to one.
+    Line(u64),
 }
 
-/// Something to tell the agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Numbers that a sidecar told of as its pull requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// The forge is still to be asked.
+    pub open: Vec<IssueNumber>,
+    /// The forge said that they are not of the bottle's branch; kept, so that it is asked once.
+    pub refuted: Vec<IssueNumber>,
+}
+
+/// Whether it is known that a bottle that wants a slot may still have one: while it waited, its issue
+/// may have been closed or its label taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rights", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Rights {
+    /// Nothing is known.
+    Unknown {},
+    /// The forge is being asked, and a slot is kept for it.
+    Asked {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// The forge does not answer; others are served until it does.
+    Overdue {},
+    /// The forge said yes. Counts for a while.
+    Seen {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Default for Rights {
+    fn default() -> Self {
+        Self::Unknown {}
+    }
+}
+
+/// Something to tell the agent. Its text is private: it is not printed for debugging.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {
     /// Where it comes from, for people: `issue #17`, `comment by bob`, `operator`.
     pub source: String,
     /// What the agent is to read.
     pub text: String,
+}
+
+impl fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prompt")
+            .field("source", &self.source)
+            .field("bytes", &self.text.len())
+            .finish()
+    }
 }
 
 /// Where a bottle stands. Each variant holds what is true in it and nothing else.
@@ -250,6 +313,8 @@ pub enum Reason {
     Merged,
     /// Its pull request was closed without a merge.
     PullClosed,
+    /// Its pull request is not there any more.
+    PullGone,
     /// Its issue was closed and no pull request was open.
     IssueClosed,
     /// Its issue or repository is not there any more.
@@ -295,12 +360,14 @@ impl Bottle {
         }
     }
 
-    /// Since when it has waited for a slot, if it does.
+    /// Since when it has waited for a slot, if it does: since it was asked for, not since it sleeps.
     pub fn wants_slot_since(&self) -> Option<Timestamp> {
         match &self.state {
             State::Queued { since } => Some(*since),
-            State::Frozen { since, held: false, .. } if !self.waiting.is_empty() => Some(*since),
-            State::Failed { since, retry: true, .. } => Some(*since),
+            State::Frozen { since, held: false, .. } if !self.waiting.is_empty() => {
+                Some(self.asked_at.unwrap_or(*since))
+            }
+            State::Failed { since, retry: true, .. } => Some(self.asked_at.unwrap_or(*since)),
             State::Frozen { .. }
             | State::Failed { .. }
             | State::Starting(_)
@@ -317,75 +384,14 @@ impl Bottle {
             && (self.home.issue == Some(number) || self.pull_requests.contains(&number))
     }
 
+    /// The number that shows whether it is still wanted; `None` when nothing on the forge does.
+    pub fn looks_at(&self) -> Option<IssueNumber> {
+        self.home.issue.or_else(|| self.pull_requests.last().copied())
+    }
+
     /// Whether it has not been destroyed.
     pub fn is_live(&self) -> bool {
         !matches!(self.state, State::Destroyed { .. })
-    }
-}
-
-impl State {
-    /// The word that users see.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Queued { .. } => "queued",
-            Self::Starting(_) => "starting",
-            Self::Running { .. } => "running",
-            Self::Freezing { .. } => "freezing",
-            Self::Frozen { .. } => "frozen",
-            Self::Rehydrating(_) => "rehydrating",
-            Self::Failed { .. } => "failed",
-            Self::Destroyed { .. } => "destroyed",
-        }
-    }
-
-    /// What users see behind the word; may hold the agent's text, to be escaped before printing.
-    pub fn detail(&self) -> String {
-        let retry = |attempts: &Attempts| match attempts.failed {
-            0 => String::new(),
-            n => format!("attempt {}", n + 1),
-        };
-        match self {
-            Self::Queued { .. } => "waits for a slot".to_owned(),
-            Self::Starting(waking) | Self::Rehydrating(waking) => retry(&waking.attempts),
-            Self::Running { done: None, run, .. } => format!("run {run}"),
-            Self::Running { done: Some(_), run, .. } => format!("run {run}, done, exits"),
-            Self::Freezing { attempts, .. } => retry(attempts),
-            Self::Frozen { tier, ending, .. } => format!("{}, {}", tier.word(), ending.sentence()),
-            Self::Failed { reason, .. } => reason.clone(),
-            Self::Destroyed { reason, cleaning, .. } => {
-                let rest = if cleaning.is_some() { ", cleaning up" } else { "" };
-                format!("{}{rest}", reason.sentence())
-            }
-        }
-    }
-}
-
-impl Tier {
-    /// The word that users see.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Hot => "hot",
-            Self::Cold => "cold",
-        }
-    }
-}
-
-impl Ending {
-    /// In a few words.
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Reported { status: DoneStatus::Success, summary } => {
-                format!("success: {summary}")
-            }
-            Self::Reported { status: DoneStatus::Failed, summary } => format!("failed: {summary}"),
-            Self::Reported { status: DoneStatus::Blocked, summary } => {
-                format!("blocked: {summary}")
-            }
-            Self::Silent { code } => format!("incomplete: exited with {code} without signal_done"),
-            Self::TimedOut {} => "incomplete: no sign of life, stopped by the watchdog".to_owned(),
-            Self::Died { detail } => format!("incomplete: {detail}"),
-            Self::Halted {} => "incomplete: put to sleep by an operator".to_owned(),
-        }
     }
 }
 
@@ -394,21 +400,13 @@ impl Reason {
     /// and must be set anew for another bottle.
     pub fn releases(self) -> bool {
         match self {
-            Self::IssueClosed | Self::Gone | Self::Unlabelled | Self::Unassigned => true,
-            Self::Merged | Self::PullClosed | Self::Operator => false,
-        }
-    }
-
-    /// In a few words.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Merged => "pull request merged",
-            Self::PullClosed => "pull request closed",
-            Self::IssueClosed => "issue closed",
-            Self::Gone => "issue or repository gone",
-            Self::Unlabelled => "label removed",
-            Self::Unassigned => "unassigned",
-            Self::Operator => "by an operator",
+            Self::Gone | Self::Unlabelled | Self::Unassigned => true,
+            // Who can reopen an issue need not be one who may ask for a bottle.
+            Self::IssueClosed
+            | Self::Merged
+            | Self::PullClosed
+            | Self::PullGone
+            | Self::Operator => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use jiff::SignedDuration;
 use protocol::{
     agent::DoneStatus,
     ids::{IssueNumber, Nonce},
@@ -71,6 +72,26 @@ pub enum Event {
         /// What was seen.
         detail: String,
     },
+    /// A program of the bottle was killed for lack of memory. Its first process may live on.
+    Starved {},
+    /// The host needs its memory back: a hot bottle is to become cold.
+    Cool {},
+    /// Its turn has come, but the forge is to be asked first whether it may still be woken.
+    LookAsked {},
+    /// The forge was asked just now, and it may be woken.
+    Seen {},
+    /// The forge was asked whose pull requests these are.
+    Pulls {
+        /// Of this bottle's branch in its repository.
+        ours: Vec<IssueNumber>,
+        /// Of another branch, or none at all.
+        foreign: Vec<IssueNumber>,
+    },
+    /// The wall clock has jumped, and every remembered time with it.
+    ClockJumped {
+        /// By how much it is ahead of what it was.
+        by: SignedDuration,
+    },
     /// End it.
     Cancel {
         /// Why.
@@ -95,7 +116,7 @@ pub enum Event {
 pub enum News {
     /// The program started, or the agent did something.
     Alive {},
-    /// A pull request was opened or found.
+    /// A pull request was opened or found, by the sidecar's word.
     PrOpened {
         /// Its number.
         number: IssueNumber,

@@ -3,20 +3,30 @@
 //! A webhook is a hint that something about an issue changed. The shell reads what is there now (a
 //! [`Sight`]); this module judges it. The same sight leads to the same verdict however often and in
 //! whatever order its hints came.
+//!
+//! Each rule is one function of `rules`; [`decide`] stops at the first that says no, [`explain`] asks
+//! all of them.
+
+mod explain;
+mod rules;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use protocol::{
     ids::{AgentName, BranchName, IssueNumber, Login, ProfileName, RepoName},
-    item::{Issue, IssueState, Permission, PullState},
+    item::{Issue, Permission, PullState},
 };
 
 use crate::{
-    bottle::{Bottle, Heard, Origin, Prompt, Reason, State},
+    bottle::{Bottle, Heard, Prompt, State},
     event::Event,
     prompt,
 };
+
+pub use explain::{Check, Finding, explain};
+pub use why::Why;
 
 /// What the configuration allows, as the pure half needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +45,13 @@ pub struct Rules {
     pub own_logins: BTreeSet<Login>,
     /// Nothing new is started while it is on.
     pub kill_switch: bool,
+}
+
+impl Rules {
+    /// Whether an account is one of ours. Forges do not tell case apart, configurations do.
+    pub fn is_ours(&self, login: &Login) -> bool {
+        self.own_logins.iter().any(|own| own.as_str().eq_ignore_ascii_case(login.as_str()))
+    }
 }
 
 /// What was seen of one issue or of one bottle's pull request, read from the forge just now.
@@ -61,6 +78,8 @@ pub enum SeenIssue {
     Gone,
     /// There is none: a pull request's number, or a bottle without an issue.
     None,
+    /// Its repository is served under a name that it does not have any more; this is the new one.
+    Elsewhere(RepoName),
     /// As it stands.
     There {
         /// Itself.
@@ -115,53 +134,6 @@ pub struct Launch {
     pub heard: Vec<Heard>,
 }
 
-/// Why nothing is done. Each is a sentence for `orchestrate`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
-    /// Not served.
-    #[error("the repository is not on the list of served repositories")]
-    RepoNotServed,
-    /// Nothing can be written.
-    #[error("the repository is archived")]
-    Archived,
-    /// The default branch cannot be used.
-    #[error("the repository's default branch has a name with characters that are not accepted")]
-    BadBase,
-    /// A pull request that no bottle opened.
-    #[error("it is not an issue, and no bottle's pull request")]
-    NotOurs,
-    /// Not there.
-    #[error("the issue is gone")]
-    Gone,
-    /// Closed.
-    #[error("the issue is closed")]
-    Closed,
-    /// No agent is asked for.
-    #[error("no label asks for an agent")]
-    NoLabel,
-    /// More than one agent is asked for.
-    #[error("labels ask for more than one agent: {0:?}")]
-    TwoAgents(String),
-    /// A label names something that is not configured.
-    #[error("there is no agent {0:?}")]
-    UnknownAgent(String),
-    /// A label names something that is not configured.
-    #[error("there is no bottle profile {0:?}")]
-    UnknownProfile(String),
-    /// Nobody from the organisation is assigned.
-    #[error("no assignee is a member of the agent organisation")]
-    NoMember,
-    /// Its bottle has ended, and nobody has asked anew.
-    #[error("its last bottle has ended ({0}); take the label off and set it again for another one")]
-    Spent(&'static str),
-    /// The operator's emergency stop.
-    #[error("the kill switch is on")]
-    KillSwitch,
-    /// All as it should be.
-    #[error("nothing new")]
-    NothingNew,
-}
-
 /// Judges a sight. `bottle` is the live bottle of the issue, or the last one that it had.
 pub fn decide(rules: &Rules, sight: &Sight, bottle: Option<&Bottle>) -> Verdict {
     match bottle {
@@ -173,136 +145,61 @@ pub fn decide(rules: &Rules, sight: &Sight, bottle: Option<&Bottle>) -> Verdict 
 }
 
 fn decide_live(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Verdict {
-    if let Some(reason) = unwanted(rules, sight, bottle) {
+    if let Some(reason) = rules::end(rules, sight, bottle) {
         return Verdict::Tell(Event::Cancel { reason });
     }
-    if !rules.repos.contains(&bottle.home.repo) {
-        return Verdict::Nothing(Why::RepoNotServed);
+    if let Some(why) = rules::pause(rules, sight, bottle) {
+        return Verdict::Nothing(why);
     }
-    let new: Vec<&Remark> = sight
-        .remarks
-        .iter()
-        .filter(|remark| {
-            !rules.own_logins.contains(&remark.author) && !bottle.heard.contains(&remark.id)
-        })
-        .collect();
+    let new = new_remarks(rules, sight, bottle);
     if new.is_empty() {
         return Verdict::Nothing(Why::NothingNew);
     }
     if rules.kill_switch {
         return Verdict::Nothing(Why::KillSwitch);
     }
-    let trusted = new.iter().filter(|remark| remark.permission >= Permission::Write);
-    let prompts = trusted.map(|remark| prompt::for_remark(remark)).collect();
+    let prompts = new.iter().filter(|remark| is_trusted(remark)).map(|r| prompt::for_remark(r));
+    let prompts = prompts.collect();
     // Strangers' remarks count as heard, so that a permission given later does not wake them up.
     Verdict::Tell(Event::Wake { prompts, heard: new.iter().map(|remark| remark.id).collect() })
 }
 
-/// Why a live bottle must end, if it must.
-fn unwanted(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Option<Reason> {
-    let open_pull = sight.pulls.iter().any(|(_, state)| *state == Some(PullState::Open));
-    let last_pull = sight.pulls.last().map(|(_, state)| *state);
-    match last_pull {
-        Some(Some(PullState::Merged)) => return Some(Reason::Merged),
-        Some(Some(PullState::Closed)) => return Some(Reason::PullClosed),
-        Some(None) => return Some(Reason::Gone),
-        Some(Some(PullState::Open)) | None => {}
-    }
-    match (&sight.issue, bottle.home.origin) {
-        (SeenIssue::Gone, _) => Some(Reason::Gone),
-        (SeenIssue::None, _) | (_, Origin::Operator) => None,
-        // A merge that "closes #1" closes the issue too; the pull request decides then.
-        (SeenIssue::There { issue, .. }, Origin::Issue) if issue.state == IssueState::Closed => {
-            (!open_pull).then_some(Reason::IssueClosed)
-        }
-        (SeenIssue::There { issue, members }, Origin::Issue) => {
-            let own = format!("{}{}", rules.agent_label, bottle.agent);
-            if !issue.labels.contains(&own) {
-                return Some(Reason::Unlabelled);
-            }
-            members.is_empty().then_some(Reason::Unassigned)
-        }
-    }
+/// What was said since the bottle last heard, but for what we said ourselves.
+fn new_remarks<'a>(rules: &Rules, sight: &'a Sight, bottle: &Bottle) -> Vec<&'a Remark> {
+    let is_new =
+        |remark: &&Remark| !rules.is_ours(&remark.author) && !bottle.heard.contains(&remark.id);
+    sight.remarks.iter().filter(is_new).collect()
+}
+
+/// Whose words may wake an agent: those who may push now.
+fn is_trusted(remark: &Remark) -> bool {
+    remark.permission >= Permission::Write
 }
 
 fn decide_ended(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Verdict {
     let State::Destroyed { reason, released, .. } = bottle.state else {
         return Verdict::Nothing(Why::NothingNew);
     };
+    // Only people's own doing releases it: a change of our configuration that is taken back must
+    // not bring all ended bottles to life.
+    if !released && rules.repos.contains(&sight.repo) && rules::is_taken_back(rules, sight) {
+        return Verdict::Tell(Event::Released {});
+    }
     match wanted(rules, sight) {
         Ok(_) if !released => Verdict::Nothing(Why::Spent(reason.sentence())),
         Ok(launch) => Verdict::Launch(Box::new(launch)),
-        // Only people's own doing releases it: a change of our configuration that is taken back
-        // must not bring all ended bottles to life.
-        Err(Why::Gone | Why::Closed | Why::NoLabel | Why::NoMember) if !released => {
-            Verdict::Tell(Event::Released {})
-        }
         Err(why) => Verdict::Nothing(why),
     }
 }
 
 /// The bottle that an issue asks for, or the first rule that it fails.
 fn wanted(rules: &Rules, sight: &Sight) -> Result<Launch, Why> {
-    if !rules.repos.contains(&sight.repo) {
-        return Err(Why::RepoNotServed);
-    }
-    let (issue, members) = match &sight.issue {
-        SeenIssue::Gone => return Err(Why::Gone),
-        SeenIssue::None => return Err(Why::NotOurs),
-        SeenIssue::There { issue, members } => (issue, members),
-    };
-    let (agent, profiles) = asked_for(rules, &issue.labels)?;
-    if issue.state == IssueState::Closed {
-        return Err(Why::Closed);
-    }
-    if members.is_empty() {
-        return Err(Why::NoMember);
-    }
-    if sight.archived {
-        return Err(Why::Archived);
-    }
+    rules::refusal(rules, sight)?;
+    let SeenIssue::There { issue, .. } = &sight.issue else { return Err(Why::NotOurs) };
+    let agent = rules::agent(rules, issue)?;
+    let profiles = rules::profiles(rules, issue, &agent)?;
     let base = sight.base.clone().ok_or(Why::BadBase)?;
-    if rules.kill_switch {
-        return Err(Why::KillSwitch);
-    }
     let prompt = prompt::for_issue(issue, &sight.remarks);
     let heard = sight.remarks.iter().map(|remark| remark.id).collect();
     Ok(Launch { issue: issue.number, agent, profiles, base, prompt, heard })
-}
-
-/// The agent and the profiles that labels name.
-fn asked_for(rules: &Rules, labels: &[String]) -> Result<(AgentName, Vec<ProfileName>), Why> {
-    let named = |prefix: &str| -> BTreeSet<String> {
-        labels.iter().filter_map(|label| label.strip_prefix(prefix)).map(str::to_owned).collect()
-    };
-    let agents = named(&rules.agent_label);
-    let name = match agents.first() {
-        None => return Err(Why::NoLabel),
-        Some(_) if agents.len() > 1 => {
-            return Err(Why::TwoAgents(agents.into_iter().collect::<Vec<_>>().join(", ")));
-        }
-        Some(name) => name,
-    };
-    let known = name.parse().ok().and_then(|agent| rules.agents.get_key_value(&agent));
-    let (agent, own_profiles) = known.ok_or_else(|| Why::UnknownAgent(name.clone()))?;
-    let mut profiles = Vec::new();
-    for name in named(&rules.profile_label) {
-        let profile = name.parse().ok().filter(|profile| rules.profiles.contains(profile));
-        profiles.push(profile.ok_or(Why::UnknownProfile(name))?);
-    }
-    if profiles.is_empty() {
-        profiles.clone_from(own_profiles);
-    }
-    Ok((agent.clone(), profiles))
-}
-
-/// Whose turn it is when slots are free: the longest waiting first, as many as there are slots.
-pub fn admit<'a>(bottles: impl Iterator<Item = &'a Bottle> + Clone, slots: u32) -> Vec<&'a Bottle> {
-    let used = bottles.clone().filter(|bottle| bottle.uses_slot()).count();
-    let free = usize::try_from(slots).unwrap_or(usize::MAX).saturating_sub(used);
-    let mut waiting: Vec<_> = bottles
-        .filter_map(|bottle| Some((bottle.wants_slot_since()?, bottle.serial, bottle)))
-        .collect();
-    waiting.sort_by_key(|(since, serial, _)| (*since, *serial));
-    waiting.into_iter().take(free).map(|(_, _, bottle)| bottle).collect()
 }

@@ -121,7 +121,7 @@ fn said(remark: &Remark) -> String {
         kind(remark),
         remark.author,
         remark.on,
-        quoted(&remark.text, &format!("bottle read-{}s {}", kind(remark), remark.on))
+        quoted(&remark.text, &format!("bottle {} {}", reader(remark), remark.on))
     )
 }
 
@@ -129,6 +129,15 @@ fn kind(remark: &Remark) -> &'static str {
     match remark.id {
         Heard::Comment(_) => "comment",
         Heard::Review(_) => "review",
+        Heard::Line(_) => "remark on a line",
+    }
+}
+
+/// The command that shows all of it.
+fn reader(remark: &Remark) -> &'static str {
+    match remark.id {
+        Heard::Comment(_) => "read-comments",
+        Heard::Review(_) | Heard::Line(_) => "read-reviews",
     }
 }
 

@@ -98,7 +98,7 @@ fn difference(bottle: &Bottle, pair: &Pair) -> Option<Event> {
             (_, Container::Running) => {
                 Some(drifted("the frozen bottle was woken by somebody else"))
             }
-            (_, _) => Some(Event::Died { detail: describe(pair) }),
+            (_, _) => Some(Event::Died { detail: describe(bottle, pair) }),
         },
         State::Frozen { tier: Tier::Cold, .. } | State::Failed { .. } => {
             awake(pair).then(|| drifted("a container runs that should be stopped"))
@@ -114,7 +114,7 @@ fn difference(bottle: &Bottle, pair: &Pair) -> Option<Event> {
 /// Why a running bottle cannot go on, if it cannot.
 fn broken(bottle: &Bottle, pair: &Pair) -> Option<String> {
     if pair.bottle != Container::Running || pair.sidecar != Container::Running {
-        return Some(describe(pair));
+        return Some(describe(bottle, pair));
     }
     match &pair.grant {
         SidecarGrant::Unknown => None,
@@ -136,17 +136,41 @@ fn drifted(detail: &str) -> Event {
     Event::Drifted { detail: detail.to_owned() }
 }
 
-fn describe(pair: &Pair) -> String {
-    format!("the sidecar {}, the bottle {}", condition(&pair.sidecar), condition(&pair.bottle))
+fn describe(bottle: &Bottle, pair: &Pair) -> String {
+    let starved = bottle.starved_at.is_some();
+    format!(
+        "the sidecar {}, the bottle {}",
+        condition(&pair.sidecar, false),
+        condition(&pair.bottle, starved)
+    )
 }
 
-fn condition(container: &Container) -> String {
+/// What became of a container. We stop and kill only what the record does not show running, so an
+/// end that is found at a running bottle was made by somebody else. The engine keeps saying "out of
+/// memory" of a container in which something was killed once, however its own program ended.
+fn condition(container: &Container, starved: bool) -> String {
     match container {
         Container::Missing => "is gone".to_owned(),
         Container::Created => "was never started".to_owned(),
         Container::Running => "runs".to_owned(),
         Container::Paused => "is paused".to_owned(),
-        Container::Exited { out_of_memory: true, .. } => "was killed for lack of memory".to_owned(),
-        Container::Exited { code, .. } => format!("exited with {code}"),
+        Container::Exited { code: KILLED, out_of_memory } if *out_of_memory || starved => {
+            "was killed for lack of memory".to_owned()
+        }
+        Container::Exited { code: KILLED, .. } => {
+            format!("was killed ({KILLED}), not by us and not for lack of memory")
+        }
+        Container::Exited { code: TERMINATED, .. } => {
+            format!("was stopped ({TERMINATED}), not by us")
+        }
+        Container::Exited { code, out_of_memory } => {
+            let rest = if *out_of_memory || starved { ", after memory ran out in it" } else { "" };
+            format!("exited with {code}{rest}")
+        }
     }
 }
+
+/// 128 + SIGKILL.
+const KILLED: i64 = 137;
+/// 128 + SIGTERM.
+const TERMINATED: i64 = 143;

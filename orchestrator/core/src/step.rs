@@ -4,14 +4,17 @@
 //! has its place here. Late news is a no-op with a reason. What cannot happen is [`Impossible`].
 //! The whole table is printed by a test, `tests/pure/table.rs`, and reviewed there.
 
+mod asleep;
+mod awake;
+mod notes;
+
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
-use protocol::{ids::IssueNumber, limits::PULL_REQUESTS_MAX};
 
 use crate::{
-    bottle::{Attempts, Bottle, Ending, Origin, Prompt, Reason, Said, State, Tier, Waking},
-    event::{Effect, Event, News},
+    bottle::{Attempts, Bottle, Ending, Origin, Prompt, Reason, Rights, Said, State, Tier, Waking},
+    event::{Effect, Event},
     timing::Timing,
 };
 
@@ -63,6 +66,27 @@ pub fn step(
     }
 }
 
+/// What becomes of a bottle when a decision about it broke off by a fault of ours: it stops, keeps
+/// its files and what waits, and says so. One that is destroyed or has failed stays as it is.
+pub fn broken(bottle: &Bottle, why: &str, now: Timestamp) -> Step {
+    let reason = format!("a fault in bot-bottle: {why}; please report it, with the daemon's log");
+    match &bottle.state {
+        State::Failed { .. } | State::Destroyed { .. } => Step {
+            next: bottle.clone(),
+            effects: vec![],
+            ignored: Some("a decision about it broke off"),
+        },
+        State::Starting(waking) | State::Rehydrating(waking) => fail(bottle, waking, &reason, now),
+        State::Queued { .. }
+        | State::Running { .. }
+        | State::Freezing { .. }
+        | State::Frozen { .. } => {
+            let next = Bottle { state: failure(&reason, now), ..bottle.clone() };
+            changed(next, vec![Effect::Sleep { tier: Tier::Cold }])
+        }
+    }
+}
+
 /// An event at a bottle at a time.
 #[derive(Clone, Copy)]
 struct At<'a> {
@@ -73,331 +97,6 @@ struct At<'a> {
 }
 
 impl At<'_> {
-    fn queued(self) -> Result<Step, Impossible> {
-        match self.event {
-            Event::SlotGranted {} => Ok(self.wake_up(State::Starting)),
-            Event::Wake { .. } => Ok(self.remember()),
-            Event::Cancel { reason } => Ok(self.destroy(*reason)),
-            Event::Freeze { .. } => Ok(self.ignore("it has not started yet")),
-            Event::Died { .. } | Event::Drifted { .. } => {
-                Ok(self.ignore("it has no containers yet"))
-            }
-            Event::Tick {} => Ok(self.ignore("it waits for a slot, not for time")),
-            Event::Released {} => Ok(self.ignore("it is wanted")),
-            Event::Awoken { .. }
-            | Event::AwakenFailed { .. }
-            | Event::News { .. }
-            | Event::Asleep { .. }
-            | Event::SleepFailed { .. }
-            | Event::Cleaned {}
-            | Event::CleanFailed { .. } => self.impossible(),
-        }
-    }
-
-    /// Starting and rehydrating differ in name only: both end when the run was handed over.
-    fn waking(self, waking: &Waking, same: fn(Waking) -> State) -> Result<Step, Impossible> {
-        match self.event {
-            Event::Awoken { run, nonce } if *run == waking.run => {
-                let mut next = self.with_state(self.working(*run));
-                next.nonce = Some(nonce.clone());
-                Ok(changed(next, vec![]))
-            }
-            Event::AwakenFailed { run, error, transient } if *run == waking.run => {
-                Ok(self.waking_failed(waking, same, error, *transient))
-            }
-            Event::News { run, .. } if *run == waking.run => {
-                let bottle = &self.with_state(self.working(*run));
-                At { bottle, ..self }.running()
-            }
-            Event::Tick {} if self.is_due(waking.attempts.next_at) => {
-                let again = Waking { attempts: underway(waking.attempts), ..waking.clone() };
-                let effect = Effect::Awaken { run: waking.run, prompts: waking.prompts.clone() };
-                Ok(changed(self.with_state(same(again)), vec![effect]))
-            }
-            Event::Awoken { .. } | Event::AwakenFailed { .. } => {
-                Ok(self.ignore("an older run's waking ended"))
-            }
-            Event::News { news, .. } => Ok(self.late_news(news)),
-            Event::Wake { .. } => Ok(self.remember()),
-            Event::Cancel { reason } => Ok(self.destroy(*reason)),
-            Event::Freeze { .. } => {
-                Ok(self.ignore("it is about to start a run; freeze it when it runs"))
-            }
-            Event::Asleep { .. } | Event::SleepFailed { .. } => {
-                Ok(self.ignore("it has been woken since"))
-            }
-            Event::Died { .. } | Event::Drifted { .. } => {
-                Ok(self.ignore("its containers are being put right"))
-            }
-            Event::Released {} => Ok(self.ignore("it is wanted")),
-            Event::Tick {} => Ok(self.ignore("no deadline is over")),
-            Event::SlotGranted {} | Event::Cleaned {} | Event::CleanFailed { .. } => {
-                self.impossible()
-            }
-        }
-    }
-
-    fn waking_failed(
-        self,
-        waking: &Waking,
-        same: fn(Waking) -> State,
-        error: &str,
-        transient: bool,
-    ) -> Step {
-        let again =
-            if transient { self.timing.next_attempt(waking.attempts, self.now) } else { None };
-        if let Some(attempts) = again {
-            return changed(self.with_state(same(Waking { attempts, ..waking.clone() })), vec![]);
-        }
-        let mut next = self.with_state(self.failure(error));
-        next.waiting.splice(0..0, waking.prompts.iter().cloned());
-        changed(next, vec![Effect::Sleep { tier: Tier::Cold }])
-    }
-
-    fn running(self) -> Result<Step, Impossible> {
-        let State::Running { run, since, ref done, .. } = self.bottle.state else {
-            return self.impossible();
-        };
-        match self.event {
-            Event::News { run: about, news } if *about == run => {
-                Ok(self.news(run, since, done.as_ref(), news))
-            }
-            Event::News { news, .. } => Ok(self.late_news(news)),
-            Event::Awoken { run: about, nonce } if *about == run => {
-                let next = Bottle { nonce: Some(nonce.clone()), ..self.bottle.clone() };
-                Ok(changed(next, vec![]))
-            }
-            // The answer was lost, the run was not; neither is the sidecar's nonce known then.
-            Event::AwakenFailed { run: about, .. } if *about == run => {
-                let next = Bottle { nonce: None, ..self.bottle.clone() };
-                Ok(changed(next, vec![]))
-            }
-            Event::Awoken { .. } | Event::AwakenFailed { .. } => {
-                Ok(self.ignore("the run has begun already"))
-            }
-            Event::Wake { .. } => Ok(self.remember()),
-            Event::Freeze { .. } => {
-                let ending = done.as_ref().map_or(Ending::Halted {}, reported);
-                Ok(with_hold(self.fall_asleep(Tier::Cold, ending), true))
-            }
-            Event::Died { detail } | Event::Drifted { detail } => {
-                let died = || Ending::Died { detail: detail.clone() };
-                Ok(self.fall_asleep(Tier::Cold, done.as_ref().map_or_else(died, reported)))
-            }
-            Event::Cancel { reason } => Ok(self.destroy(*reason)),
-            Event::Tick {} if self.is_due(self.timing.deadline(self.bottle)) => {
-                // The program may still run: only a stop makes sure that the next run has the
-                // bottle for itself.
-                let ending = done.as_ref().map_or(Ending::TimedOut {}, reported);
-                Ok(self.fall_asleep(Tier::Cold, ending))
-            }
-            Event::Tick {} => Ok(self.ignore("no deadline is over")),
-            Event::Asleep { .. } | Event::SleepFailed { .. } => {
-                Ok(self.ignore("it has been woken since"))
-            }
-            Event::Released {} => Ok(self.ignore("it is wanted")),
-            Event::SlotGranted {} | Event::Cleaned {} | Event::CleanFailed { .. } => {
-                self.impossible()
-            }
-        }
-    }
-
-    /// News of the run that is going on.
-    fn news(self, run: NonZeroU32, since: Timestamp, done: Option<&Said>, news: &News) -> Step {
-        let bottle = &Bottle { last_checkin: Some(self.now), ..self.bottle.clone() };
-        let alive = At { bottle, ..self };
-        let heard = |done: Option<Said>| State::Running { run, since, last_news: self.now, done };
-        match news {
-            News::Alive {} => changed(alive.with_state(heard(done.cloned())), vec![]),
-            News::PrOpened { number } => {
-                let mut next = alive.with_state(heard(done.cloned()));
-                if self.is_new_pull(*number) {
-                    next.pull_requests.push(*number);
-                }
-                changed(next, vec![])
-            }
-            News::Done { status, summary } => {
-                let said = Said { status: *status, summary: summary.clone(), at: self.now };
-                changed(alive.with_state(heard(Some(done.cloned().unwrap_or(said)))), vec![])
-            }
-            News::Exited { code } => {
-                alive.fall_asleep(Tier::Hot, done.map_or(Ending::Silent { code: *code }, reported))
-            }
-        }
-    }
-
-    fn freezing(
-        self,
-        tier: Tier,
-        ending: &Ending,
-        attempts: Attempts,
-        held: bool,
-    ) -> Result<Step, Impossible> {
-        let stay =
-            |tier, attempts| State::Freezing { tier, ending: ending.clone(), attempts, held };
-        match self.event {
-            Event::Asleep { tier: reached } if *reached >= tier => {
-                let state =
-                    State::Frozen { tier: *reached, since: self.now, ending: ending.clone(), held };
-                Ok(changed(self.with_state(state), vec![]))
-            }
-            Event::SleepFailed { error } => {
-                Ok(match self.timing.next_attempt(attempts, self.now) {
-                    Some(attempts) => changed(self.with_state(stay(tier, attempts)), vec![]),
-                    None => changed(self.with_state(self.failure(error)), vec![]),
-                })
-            }
-            Event::Died { .. } if tier < Tier::Cold => {
-                let state = stay(Tier::Cold, Attempts::FIRST);
-                Ok(changed(self.with_state(state), vec![Effect::Sleep { tier: Tier::Cold }]))
-            }
-            Event::Tick {} if self.is_due(attempts.next_at) => {
-                let state = stay(tier, underway(attempts));
-                Ok(changed(self.with_state(state), vec![Effect::Sleep { tier }]))
-            }
-            Event::Freeze { tier: wanted } if *wanted > tier => {
-                let state = stay(*wanted, Attempts::FIRST);
-                let step = changed(self.with_state(state), vec![Effect::Sleep { tier: *wanted }]);
-                Ok(with_hold(step, true))
-            }
-            Event::Freeze { .. } if !held => {
-                Ok(with_hold(changed(self.bottle.clone(), vec![]), true))
-            }
-            Event::News { news, .. } => Ok(self.late_news(news)),
-            Event::Wake { .. } => {
-                let told = self.remember();
-                let held = held && !self.spoken(told.ignored);
-                Ok(with_hold(told, held))
-            }
-            Event::Cancel { reason } => Ok(self.destroy(*reason)),
-            Event::Asleep { .. } => Ok(self.ignore("it is to sleep deeper")),
-            Event::Freeze { .. } => Ok(self.ignore("it is being put to sleep already")),
-            Event::Died { .. } | Event::Drifted { .. } => {
-                Ok(self.ignore("it is being put to sleep"))
-            }
-            Event::Released {} => Ok(self.ignore("it is wanted")),
-            Event::Awoken { .. } | Event::AwakenFailed { .. } => {
-                Ok(self.ignore("its run has ended since"))
-            }
-            Event::Tick {} => Ok(self.ignore("no deadline is over")),
-            Event::SlotGranted {} | Event::Cleaned {} | Event::CleanFailed { .. } => {
-                self.impossible()
-            }
-        }
-    }
-
-    fn frozen(self, tier: Tier, since: Timestamp) -> Result<Step, Impossible> {
-        match self.event {
-            Event::SlotGranted {} if self.bottle.wants_slot_since().is_some() => {
-                Ok(self.wake_up(State::Rehydrating))
-            }
-            Event::Wake { .. } => {
-                let mut told = self.remember();
-                if let State::Frozen { held, .. } = &mut told.next.state {
-                    *held = *held && !self.spoken(told.ignored);
-                }
-                Ok(told)
-            }
-            Event::Freeze { tier: wanted } if *wanted > tier => Ok(with_hold(self.cool(), true)),
-            Event::Freeze { .. } if self.bottle.wants_slot_since().is_some() => {
-                Ok(with_hold(changed(self.bottle.clone(), vec![]), true))
-            }
-            Event::Tick {} if self.is_due(self.timing.deadline(self.bottle)) => Ok(self.cool()),
-            Event::Died { .. } if tier < Tier::Cold => Ok(self.cool()),
-            Event::Asleep { tier: reached } if *reached > tier => Ok(self.sink(*reached, since)),
-            Event::Drifted { .. } => Ok(changed(self.bottle.clone(), vec![Effect::Sleep { tier }])),
-            Event::News { news, .. } => Ok(self.late_news(news)),
-            Event::Cancel { reason } => Ok(self.destroy(*reason)),
-            Event::Freeze { .. } | Event::Asleep { .. } => {
-                Ok(self.ignore("it sleeps that deep already"))
-            }
-            Event::SleepFailed { .. } => Ok(self.ignore("reconciling will put it right")),
-            Event::Released {} => Ok(self.ignore("it is wanted")),
-            Event::Died { .. } => Ok(self.ignore("a cold bottle has no life to lose")),
-            Event::Awoken { .. } | Event::AwakenFailed { .. } => {
-                Ok(self.ignore("its run has ended since"))
-            }
-            Event::Tick {} => Ok(self.ignore("no deadline is over")),
-            Event::SlotGranted {} | Event::Cleaned {} | Event::CleanFailed { .. } => {
-                self.impossible()
-            }
-        }
-    }
-
-    fn failed(self, retry: bool) -> Result<Step, Impossible> {
-        match self.event {
-            Event::SlotGranted {} if retry => Ok(self.wake_up(State::Rehydrating)),
-            Event::Wake { .. } => {
-                let mut told = self.remember();
-                if let State::Failed { retry, .. } = &mut told.next.state {
-                    *retry = *retry || self.spoken(told.ignored);
-                }
-                Ok(told)
-            }
-            Event::Drifted { .. } => {
-                Ok(changed(self.bottle.clone(), vec![Effect::Sleep { tier: Tier::Cold }]))
-            }
-            Event::News { news, .. } => Ok(self.late_news(news)),
-            Event::Cancel { reason } => Ok(self.destroy(*reason)),
-            Event::Asleep { .. } | Event::SleepFailed { .. } => {
-                Ok(self.ignore("it has failed already"))
-            }
-            Event::Awoken { .. } | Event::AwakenFailed { .. } => {
-                Ok(self.ignore("it has failed already"))
-            }
-            Event::Freeze { .. } | Event::Died { .. } => Ok(self.ignore("it does not run")),
-            Event::Tick {} => Ok(self.ignore("it waits for a prompt, not for time")),
-            Event::Released {} => Ok(self.ignore("it is wanted")),
-            Event::SlotGranted {} | Event::Cleaned {} | Event::CleanFailed { .. } => {
-                self.impossible()
-            }
-        }
-    }
-
-    fn destroyed(self, cleaning: Option<Attempts>) -> Result<Step, Impossible> {
-        match self.event {
-            Event::Cleaned {} => Ok(self.cleaned(None, vec![])),
-            Event::CleanFailed { .. } => {
-                let attempts = cleaning.unwrap_or(Attempts::FIRST);
-                Ok(self.cleaned(Some(self.timing.endless_attempt(attempts, self.now)), vec![]))
-            }
-            Event::Tick {} if self.is_due(cleaning.and_then(|attempts| attempts.next_at)) => {
-                Ok(self.cleaned(cleaning.map(underway), vec![Effect::Remove {}]))
-            }
-            Event::Drifted { .. } => {
-                Ok(self.cleaned(Some(Attempts::FIRST), vec![Effect::Remove {}]))
-            }
-            Event::Released {} => {
-                let mut next = self.bottle.clone();
-                if let State::Destroyed { released, .. } = &mut next.state {
-                    *released = true;
-                }
-                Ok(changed(next, vec![]))
-            }
-            Event::News { news, .. } => Ok(self.late_news(news)),
-            Event::Awoken { .. }
-            | Event::AwakenFailed { .. }
-            | Event::Wake { .. }
-            | Event::Freeze { .. }
-            | Event::Asleep { .. }
-            | Event::SleepFailed { .. }
-            | Event::Died { .. }
-            | Event::Cancel { .. }
-            | Event::Tick {} => Ok(self.ignore("it is destroyed")),
-            Event::SlotGranted {} => self.impossible(),
-        }
-    }
-
-    fn cleaned(self, attempts: Option<Attempts>, effects: Vec<Effect>) -> Step {
-        let mut next = self.bottle.clone();
-        if let State::Destroyed { cleaning, .. } = &mut next.state {
-            *cleaning = attempts;
-        }
-        changed(next, effects)
-    }
-
-    // What the states share.
-
     fn with_state(self, state: State) -> Bottle {
         Bottle { state, ..self.bottle.clone() }
     }
@@ -418,16 +117,19 @@ impl At<'_> {
         State::Running { run, since: self.now, last_news: self.now, done: None }
     }
 
-    fn failure(self, reason: &str) -> State {
-        State::Failed { reason: reason.to_owned(), since: self.now, retry: false }
-    }
-
     /// The next run takes all prompts that wait.
     fn wake_up(self, state: fn(Waking) -> State) -> Step {
         let run = NonZeroU32::MIN.saturating_add(self.bottle.runs);
         let prompts: Vec<Prompt> = self.bottle.waiting.clone();
         let waking = Waking { run, prompts: prompts.clone(), attempts: Attempts::FIRST };
-        let next = Bottle { runs: run.get(), waiting: vec![], ..self.with_state(state(waking)) };
+        let next = Bottle {
+            runs: run.get(),
+            waiting: vec![],
+            asked_at: None,
+            rights: Rights::Unknown {},
+            starved_at: None,
+            ..self.with_state(state(waking))
+        };
         changed(next, vec![Effect::Awaken { run, prompts }])
     }
 
@@ -456,78 +158,30 @@ impl At<'_> {
         // An operator's bottle says nothing about what its issue asks for.
         let released = reason.releases() || self.bottle.home.origin == Origin::Operator;
         let state = State::Destroyed { reason, at: self.now, cleaning, released };
-        let next = Bottle { waiting: vec![], nonce: None, ..self.with_state(state) };
-        changed(next, vec![Effect::Remove {}])
-    }
-
-    /// Keeps what people said for the next run; what was heard before is not heard again.
-    fn remember(self) -> Step {
-        let Event::Wake { prompts, heard } = self.event else {
-            return self.ignore("nothing was said");
+        let next = Bottle {
+            waiting: vec![],
+            asked_at: None,
+            rights: Rights::Unknown {},
+            nonce: None,
+            ..self.with_state(state)
         };
-        if !heard.is_empty() && heard.iter().all(|id| self.bottle.heard.contains(id)) {
-            return self.ignore("it has been told already");
-        }
-        let mut next = self.bottle.clone();
-        next.heard.extend(heard.iter().copied());
-        next.waiting.extend(prompts.iter().cloned());
-        changed(next, vec![])
-    }
-
-    /// Whether something new was said that the agent must answer.
-    fn spoken(self, ignored: Option<&'static str>) -> bool {
-        let prompted = matches!(self.event, Event::Wake { prompts, .. } if !prompts.is_empty());
-        prompted && ignored.is_none()
-    }
-
-    /// Whether a pull request is to be added; a sidecar that tells of more than it can have opened is
-    /// not believed.
-    fn is_new_pull(self, number: IssueNumber) -> bool {
-        let known = &self.bottle.pull_requests;
-        !known.contains(&number) && known.len() < PULL_REQUESTS_MAX
-    }
-
-    /// News of a run that is over: a pull request and the agent's own word still count.
-    fn late_news(self, news: &News) -> Step {
-        let mut next = self.bottle.clone();
-        match news {
-            News::PrOpened { number } if self.is_new_pull(*number) => {
-                next.pull_requests.push(*number);
-                changed(next, vec![])
-            }
-            News::Done { status, summary } if self.awaits_word() => {
-                if let State::Freezing { ending, .. } | State::Frozen { ending, .. } =
-                    &mut next.state
-                {
-                    *ending = Ending::Reported { status: *status, summary: summary.clone() };
-                }
-                changed(next, vec![])
-            }
-            News::Alive {} | News::PrOpened { .. } | News::Done { .. } | News::Exited { .. } => {
-                self.ignore("the run is over")
-            }
-        }
-    }
-
-    /// Whether the bottle's last run ended without the agent's word, and this event is about it.
-    fn awaits_word(self) -> bool {
-        let Event::News { run, .. } = self.event else { return false };
-        match &self.bottle.state {
-            State::Freezing { ending, .. } | State::Frozen { ending, .. } => {
-                run.get() == self.bottle.runs && !matches!(ending, Ending::Reported { .. })
-            }
-            State::Queued { .. }
-            | State::Starting(_)
-            | State::Running { .. }
-            | State::Rehydrating(_)
-            | State::Failed { .. }
-            | State::Destroyed { .. } => false,
-        }
+        changed(next, vec![Effect::Remove {}])
     }
 }
 
 fn changed(next: Bottle, effects: Vec<Effect>) -> Step {
     Step { next, effects, ignored: None }
+}
+
+fn failure(reason: &str, now: Timestamp) -> State {
+    State::Failed { reason: reason.to_owned(), since: now, retry: false }
+}
+
+/// Gives a waking up. What the run should have been told waits again, before what came later.
+fn fail(bottle: &Bottle, waking: &Waking, reason: &str, now: Timestamp) -> Step {
+    let mut next = Bottle { state: failure(reason, now), ..bottle.clone() };
+    next.waiting.splice(0..0, waking.prompts.iter().cloned());
+    changed(next, vec![Effect::Sleep { tier: Tier::Cold }])
 }
 
 /// Whether what waits now is kept from waking it.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::bottle::{Attempts, Bottle, State, Tier};
+use crate::bottle::{Attempts, Bottle, Rights, State, Tier};
 
 /// Every time span of a bottle's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,10 @@ pub struct Timing {
     pub watchdog: SignedDuration,
     /// How long a frozen bottle stays hot.
     pub hot_for: SignedDuration,
+    /// How long a look at the forge counts when a bottle is to be woken.
+    pub rights_for: SignedDuration,
+    /// How long a slot is kept for a bottle while the forge is asked about it.
+    pub look_patience: SignedDuration,
     /// Wait after the first failed attempt; doubles each time.
     pub retry_base: SignedDuration,
     /// The longest wait between attempts.
@@ -25,12 +29,15 @@ pub struct Timing {
 
 impl Default for Timing {
     /// The grace and watchdog times of the first version; an hour hot, because a review is often
-    /// answered within it; five attempts over half a minute, the time that a Docker restart takes.
+    /// answered within it; a minute in which a right may be lost unseen, far less than the poll's;
+    /// ten seconds for a forge that answers in one; five attempts over half a minute, the time that a Docker restart takes.
     fn default() -> Self {
         Self {
             grace: SignedDuration::from_secs(10),
             watchdog: SignedDuration::from_mins(30),
             hot_for: SignedDuration::from_hours(1),
+            rights_for: SignedDuration::from_mins(1),
+            look_patience: SignedDuration::from_secs(10),
             retry_base: SignedDuration::from_secs(1),
             retry_max: SignedDuration::from_mins(5),
             retry_attempts: 5,
@@ -68,13 +75,29 @@ impl Timing {
             State::Running { done: Some(said), .. } => Some(later(said.at, self.grace)),
             State::Running { last_news, .. } => Some(later(*last_news, self.watchdog)),
             State::Freezing { attempts, .. } => attempts.next_at,
-            State::Frozen { tier: Tier::Hot, since, .. } => Some(later(*since, self.hot_for)),
-            State::Destroyed { cleaning: Some(attempts), .. } => attempts.next_at,
+            State::Frozen { tier: Tier::Hot, since, .. } => {
+                let cools = later(*since, self.hot_for);
+                Some(self.answer_due(bottle).map_or(cools, |answer| answer.min(cools)))
+            }
             State::Frozen { tier: Tier::Cold, .. }
             | State::Queued { .. }
-            | State::Failed { .. }
-            | State::Destroyed { cleaning: None, .. } => None,
+            | State::Failed { .. } => self.answer_due(bottle),
+            State::Destroyed { cleaning: Some(attempts), .. } => attempts.next_at,
+            State::Destroyed { cleaning: None, .. } => None,
         }
+    }
+
+    /// When a bottle that waits for the forge's answer loses the slot that is kept for it.
+    pub fn answer_due(&self, bottle: &Bottle) -> Option<Timestamp> {
+        match bottle.rights {
+            Rights::Asked { at } => Some(later(at, self.look_patience)),
+            Rights::Unknown {} | Rights::Overdue {} | Rights::Seen { .. } => None,
+        }
+    }
+
+    /// Whether a look at the forge still counts.
+    pub fn is_fresh(&self, seen_at: Timestamp, now: Timestamp) -> bool {
+        now < later(seen_at, self.rights_for)
     }
 }
 

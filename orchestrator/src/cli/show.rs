@@ -1,43 +1,54 @@
-//! Printing: aligned tables, times as ages, foreign text made harmless.
+//! Printing: tables that fit the terminal, times as ages, foreign text made harmless.
 
 use jiff::Timestamp;
-use protocol::operator::{LogLine, Status};
+use protocol::{
+    ids::IssueNumber,
+    operator::{BottleStatus, Condition, Explanation, LogLine, Outcome, Status},
+};
 
-/// Text of a forge or an agent may carry terminal commands: control characters and direction marks
-/// are shown as escapes (CASES 229).
-pub(super) fn harmless(text: &str, keep_lines: bool) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        let direction = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if keep_lines && matches!(c, '\n' | '\t') {
-            shown.push(c);
-        } else if c.is_control() || direction || matches!(c, '\u{e0000}'..='\u{e007f}') {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
+use super::{
+    screen::{Mood, Screen},
+    text::{beginning, harmless},
+};
 
-/// Characters of a detail in a table; all of it is in `--json` and in the log.
+/// Characters of a detail where nothing else bounds it; all of it is in `--json` and in the log.
 const DETAIL_MAX_CHARS: usize = 60;
+/// Below this a detail says nothing.
+const DETAIL_MIN_CHARS: usize = 12;
+/// Between two columns.
+const GAP: usize = 2;
 
-/// The beginning of a text, on one line.
-fn beginning(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let shown = harmless(line, false);
-    if line.len() == text.trim_end().len() && shown.chars().count() <= DETAIL_MAX_CHARS {
-        return shown;
-    }
-    shown.chars().take(DETAIL_MAX_CHARS - 1).chain(['…']).collect()
+/// A column of `status`, in their order, and how it is made of a bottle.
+struct Column {
+    head: &'static str,
+    /// On a terminal too narrow for all, those with the highest number go first.
+    spare: u8,
+    cell: fn(&BottleStatus, Timestamp) -> String,
 }
+
+const COLUMNS: [Column; 7] = [
+    Column { head: "SLUG", spare: 0, cell: |bottle, _| bottle.slug.to_string() },
+    Column { head: "STATUS", spare: 1, cell: |bottle, _| bottle.status.clone() },
+    Column { head: "ISSUE", spare: 2, cell: |bottle, _| issue(bottle) },
+    Column { head: "PR", spare: 4, cell: |bottle, _| number(bottle.pr_number) },
+    Column { head: "RUNS", spare: 6, cell: |bottle, _| bottle.runs.to_string() },
+    Column { head: "CHECK-IN", spare: 5, cell: |bottle, now| check_in(bottle, now) },
+    Column { head: "DETAIL", spare: 3, cell: |bottle, _| bottle.detail.clone() },
+];
+
+/// Which of them is the detail, which takes what room is left.
+const DETAIL: &str = "DETAIL";
 
 /// `status` as a table.
-pub(super) fn status(status: &Status, now: Timestamp) -> String {
+pub(super) fn status(screen: Screen, status: &Status, now: Timestamp) -> String {
     let mut text = String::new();
     if status.kill_switch {
-        text.push_str("The kill switch is on: nothing new is started.\n");
+        let what = "The kill switch is on: nothing new is started.\n";
+        text.push_str(&screen.paint(Mood::Bad, what));
+    }
+    for note in &status.notes {
+        text.push_str(&screen.paint(Mood::Doubtful, &harmless(note, false)));
+        text.push('\n');
     }
     if status.bottles.is_empty() {
         text.push_str(
@@ -45,55 +56,132 @@ pub(super) fn status(status: &Status, now: Timestamp) -> String {
         );
         return text;
     }
-    let head = ["SLUG", "STATUS", "ISSUE", "PR", "RUNS", "CHECK-IN", "DETAIL"].map(str::to_owned);
-    let mut rows = vec![head];
-    for bottle in &status.bottles {
-        let number = |number: Option<protocol::ids::IssueNumber>| {
-            number.map_or_else(|| "-".to_owned(), |n| format!("#{n}"))
-        };
-        let issue = bottle
-            .issue_number
-            .map_or_else(|| bottle.repo.to_string(), |n| format!("{}#{n}", bottle.repo));
-        rows.push([
-            bottle.slug.to_string(),
-            bottle.status.clone(),
-            issue,
-            number(bottle.pr_number),
-            bottle.runs.to_string(),
-            bottle.last_checkin_at.map_or_else(|| "-".to_owned(), |at| age(at, now)),
-            beginning(&bottle.detail),
-        ]);
+    text.push_str(&table(screen, &status.bottles, now));
+    let slots = format!("{} of {} slots used\n", status.slots_used, status.slots);
+    text + &slots
+}
+
+fn table(screen: Screen, bottles: &[BottleStatus], now: Timestamp) -> String {
+    let mut columns: Vec<(&Column, Vec<String>, usize)> = COLUMNS
+        .iter()
+        .map(|column| {
+            let cell = |bottle| {
+                let max = if column.head == DETAIL { DETAIL_MAX_CHARS } else { usize::MAX };
+                beginning(&(column.cell)(bottle, now), max)
+            };
+            let cells: Vec<String> = bottles.iter().map(cell).collect();
+            let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
+            (column, cells, width.max(column.head.len()))
+        })
+        .collect();
+    fit(&mut columns, screen.columns);
+    let line = |cells: &mut dyn Iterator<Item = (&Column, &str, usize)>, head: bool| {
+        let mut line = String::new();
+        for (column, cell, width) in cells {
+            let cell = beginning(cell, width);
+            let padding = width - cell.chars().count() + GAP;
+            let mood = match column.head {
+                _ if head => Mood::Head,
+                "STATUS" => mood(&cell),
+                _ => Mood::Plain,
+            };
+            line.push_str(&screen.paint(mood, &cell));
+            line.push_str(&" ".repeat(padding));
+        }
+        format!("{}\n", line.trim_end())
+    };
+    let mut text = line(&mut columns.iter().map(|(c, _, width)| (*c, c.head, *width)), true);
+    for row in 0..bottles.len() {
+        let mut cells = columns.iter().map(|(column, cells, width)| {
+            (*column, cells.get(row).map(String::as_str).unwrap_or_default(), *width)
+        });
+        text.push_str(&line(&mut cells, false));
     }
-    text.push_str(&table(&rows));
-    text.push_str(&slots(status));
     text
 }
 
-fn slots(status: &Status) -> String {
-    format!("{} of {} slots used\n", status.slots_used, status.slots)
+/// Leaves out what can be spared until a line fits; the last column is cut to what is left.
+fn fit(columns: &mut Vec<(&Column, Vec<String>, usize)>, room: Option<usize>) {
+    let Some(room) = room else { return };
+    let used = |columns: &[(&Column, Vec<String>, usize)]| -> usize {
+        columns.iter().map(|(_, _, width)| width + GAP).sum::<usize>().saturating_sub(GAP)
+    };
+    while used(columns) > room {
+        let over = used(columns) - room;
+        let detail = columns.iter_mut().find(|(column, ..)| column.head == DETAIL);
+        if let Some((_, _, width)) = detail
+            && *width >= over + DETAIL_MIN_CHARS
+        {
+            *width -= over;
+            return;
+        }
+        let most = columns.iter().map(|(column, ..)| column.spare).max().unwrap_or(0);
+        if most == 0 {
+            break;
+        }
+        columns.retain(|(column, ..)| column.spare != most);
+    }
+    if let [(_, _, width)] = columns.as_mut_slice() {
+        *width = (*width).min(room.max(1));
+    }
+}
+
+fn mood(status: &str) -> Mood {
+    match status {
+        "running" | "starting" | "rehydrating" => Mood::Good,
+        "queued" | "freezing" => Mood::Doubtful,
+        "failed" => Mood::Bad,
+        "frozen" | "destroyed" => Mood::Quiet,
+        _ => Mood::Plain,
+    }
+}
+
+fn issue(bottle: &BottleStatus) -> String {
+    bottle.issue_number.map_or_else(|| bottle.repo.to_string(), |n| format!("{}#{n}", bottle.repo))
+}
+
+fn number(number: Option<IssueNumber>) -> String {
+    number.map_or_else(|| "-".to_owned(), |n| format!("#{n}"))
+}
+
+fn check_in(bottle: &BottleStatus, now: Timestamp) -> String {
+    bottle.last_checkin_at.map_or_else(|| "-".to_owned(), |at| age(at, now))
+}
+
+/// `explain`: every condition, and what follows.
+pub(super) fn explanation(screen: Screen, explanation: &Explanation) -> String {
+    let line = |check: &Condition| {
+        let (mark, mood) = match check.outcome {
+            Outcome::Pass => ("ok", Mood::Good),
+            Outcome::Fail => ("no", Mood::Bad),
+            Outcome::Unknown => ("-", Mood::Quiet),
+        };
+        let mark = screen.paint(mood, &format!("{mark:<2}"));
+        let code = check.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+        let sentence = harmless(&check.sentence, false);
+        format!("{mark}  {}: {sentence}{code}\n", check.rule)
+    };
+    let mut text: String = explanation.checks.iter().map(line).collect();
+    let at = format!("{}#{}", explanation.repo, explanation.number);
+    let bottle = explanation.bottle.as_ref().map(|bottle| {
+        let detail = beginning(&bottle.detail, DETAIL_MAX_CHARS);
+        let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
+        format!("{at}: {} is {}{detail}\n", bottle.slug, bottle.status)
+    });
+    text.push_str(&bottle.unwrap_or_else(|| format!("{at}: it has no bottle\n")));
+    let live = explanation.bottle.as_ref().is_some_and(|bottle| bottle.status != "destroyed");
+    let end = match &explanation.code {
+        Some(code) if live => format!("{at}: nothing more is done: {code}\n"),
+        Some(code) => format!("{at}: nothing is done: {code}\n"),
+        None => format!("{at}: nothing stands in its way\n"),
+    };
+    text + &end
 }
 
 /// The op log, one line each.
 pub(super) fn lines(lines: &[LogLine]) -> String {
     let line = |line: &LogLine| format!("{:.0}  {}\n", line.at, harmless(&line.sentence, false));
     lines.iter().map(line).collect()
-}
-
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 /// How long ago, in its largest unit.
@@ -111,30 +199,77 @@ fn age(at: Timestamp, now: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    // CASES 229
+    fn bottle(slug: &str, status: &str, detail: &str) -> BottleStatus {
+        BottleStatus {
+            slug: slug.parse().unwrap(),
+            agent_name: "implementer".parse().unwrap(),
+            bottle_names: vec![],
+            backend_name: "docker".to_owned(),
+            agent_git_user: "implementer-bot".parse().unwrap(),
+            repo: "team/project".parse().unwrap(),
+            issue_number: Some(7.try_into().unwrap()),
+            pr_number: None,
+            status: status.to_owned(),
+            detail: detail.to_owned(),
+            label: None,
+            runs: 2,
+            last_checkin_at: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn shown(columns: Option<usize>, colour: bool) -> String {
+        let status = Status {
+            version: "1".to_owned(),
+            slots: 4,
+            slots_used: 1,
+            kill_switch: false,
+            last_delivery_at: None,
+            notes: vec!["webhooks\x1b[31m stopped".to_owned()],
+            bottles: vec![
+                bottle("implementer-bcdfg", "running", "run 2"),
+                bottle(
+                    "reviewer-hjkmn",
+                    "frozen",
+                    "hot, success: \x1b]0;owned\x07 all is done and more",
+                ),
+            ],
+            next: None,
+        };
+        super::status(Screen::for_test(columns, colour), &status, Timestamp::UNIX_EPOCH)
+    }
+
+    // CASES 228, 229
     #[test]
-    fn terminal_commands_of_others_are_shown_not_obeyed() {
-        let hostile = "a\x1b]52;c;x\x07\u{202e}b\u{9b}1m\r\n";
-        let shown = harmless(hostile, false);
-        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown}");
-        assert_eq!(harmless("a\tb\n", true), "a\tb\n");
+    fn a_table_fits_the_terminal_whatever_its_width() {
+        for width in 1..200 {
+            let text = shown(Some(width), false);
+            for line in text.lines().filter(|line| line.contains('-') || line.contains("SLUG")) {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            assert!(!text.contains('\x1b'), "{text}");
+        }
+        let table =
+            |width| shown(Some(width), false).lines().skip(1).collect::<Vec<_>>().join("\n");
+        assert_eq!(table(20), "SLUG\nimplementer-bcdfg\nreviewer-hjkmn\n1 of 4 slots used");
+        assert_eq!(
+            table(80),
+            "SLUG               STATUS   ISSUE           PR  RUNS  CHECK-IN  DETAIL\n\
+             implementer-bcdfg  running  team/project#7  -   2     -         run 2\n\
+             reviewer-hjkmn     frozen   team/project#7  -   2     -         hot, success: \\…\n\
+             1 of 4 slots used"
+        );
     }
 
     #[test]
-    fn a_long_detail_is_cut_to_its_beginning() {
-        assert_eq!(beginning(""), "");
-        assert_eq!(beginning("short\n"), "short");
-        assert_eq!(beginning("first\nsecond"), "first…");
-        assert_eq!(beginning(&"é".repeat(60)), "é".repeat(60));
-        assert_eq!(beginning(&"é".repeat(61)), format!("{}…", "é".repeat(59)));
-        let hostile = beginning(&"\x1b".repeat(59));
-        assert!(hostile.chars().count() == 60 && !hostile.contains('\x1b'), "{hostile}");
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [["A", "B"], ["long", "x"]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "A     B\nlong  x\n");
+    fn only_our_own_colours_are_on_a_terminal() {
+        let text = shown(Some(120), true);
+        let plain = text.replace("\x1b[0m", "");
+        let plain = ["\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m"]
+            .iter()
+            .fold(plain, |text, code| text.replace(code, ""));
+        assert_eq!(plain, shown(Some(120), false));
+        assert_ne!(text, plain);
     }
 
     #[test]

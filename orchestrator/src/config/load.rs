@@ -5,153 +5,186 @@ use std::{
     fmt::Display,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
 };
 
-use forge::webhook::WebhookSecrets;
 use orchestrator_core::timing::Timing;
 use protocol::{
-    grant::{ForgeAccess, ForgeKind, GitIdentity, PromptVia},
-    ids::{AgentName, ProfileName},
+    ids::{AgentName, BranchName},
     secret::Secret,
 };
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use url::Url;
 
 use super::{
-    Agent, Config, Engine, Forge, Mistake, Mistakes, Profile,
-    file::{AgentFile, ConfigFile, ForgeFile, LimitsFile, ProfileFile},
+    Agent, Checked, Config, Engine, Mistake, Mistakes, Place,
+    document::{self, Document},
+    file::{ConfigFile, LimitsFile},
+    find,
+    paths::{self, Exposure, FileSystem},
     units,
 };
 use crate::engine::spec::Places;
-
-/// Largest configuration file; ours have a few KiB (CASES 219).
-const FILE_MAX_BYTES: u64 = 1 << 20;
 
 /// Longest path of a Unix socket, without the NUL that ends it:
 /// <https://man7.org/linux/man-pages/man7/unix.7.html>
 const SOCKET_PATH_MAX_BYTES: usize = 107;
 
+/// Branches that repositories have already. Git keeps no `main/7/x` beside a `main`.
+const TAKEN_BRANCHES: [&str; 5] = ["main", "master", "trunk", "develop", "HEAD"];
+
 /// Where variables come from: the process, or a table in tests.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// `~/.bot-bottle`, the directory of configuration and data unless told otherwise.
-pub fn default_dir(env: Environment<'_>) -> PathBuf {
-    PathBuf::from(env("HOME").unwrap_or_else(|| "/root".to_owned())).join(".bot-bottle")
-}
 
 /// Reads `config.toml` at `path` and what lies beside it.
 ///
 /// # Errors
 /// All mistakes at once.
 pub fn load(path: &Path, env: Environment<'_>) -> Result<Config, Mistakes> {
+    check(path, env).config
+}
+
+/// Reads `config.toml` at `path` and what lies beside it, and says what is doubtful too.
+pub fn check(path: &Path, env: Environment<'_>) -> Checked {
     let mut reader = Reader {
         dir: path.parent().unwrap_or_else(|| Path::new(".")).to_owned(),
         mistakes: vec![],
+        warnings: vec![],
         env,
     };
     let config = reader.config(path);
-    match config {
+    let order = |mistake: &Mistake| {
+        let Place { file, line, column, .. } = &mistake.place;
+        (file.clone(), *line, *column)
+    };
+    reader.mistakes.sort_by_key(order);
+    reader.warnings.sort_by_key(order);
+    let config = match config {
         Some(config) if reader.mistakes.is_empty() => Ok(config),
-        _ => Err(Mistakes(reader.mistakes)),
-    }
+        Some(_) | None => Err(Mistakes(reader.mistakes)),
+    };
+    Checked { config, warnings: reader.warnings }
 }
 
-/// Where the data is, as far as it can be told from a configuration that may have mistakes: looking
-/// at a running daemon must work while its configuration is being changed.
-pub fn data_dir(path: &Path, env: Environment<'_>) -> PathBuf {
-    // A FIFO would hold us up for ever (CASES 219).
-    let plain =
-        std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() <= FILE_MAX_BYTES);
-    let text = plain.then(|| std::fs::read_to_string(path).ok()).flatten();
-    let table = text.and_then(|text| text.parse::<toml::Table>().ok());
-    let named = table.and_then(|table| Some(table.get("data_dir")?.as_str()?.to_owned()));
-    let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    named.map_or_else(|| dir.to_owned(), |text| resolve(dir, &text, env))
-}
-
-/// A path as it is written in a file of `dir`.
-fn resolve(dir: &Path, text: &str, env: Environment<'_>) -> PathBuf {
-    match text.strip_prefix("~/") {
-        Some(rest) => PathBuf::from(env("HOME").unwrap_or_else(|| "/root".to_owned())).join(rest),
-        None => dir.join(text),
-    }
-}
-
-struct Reader<'a> {
-    dir: PathBuf,
-    mistakes: Vec<Mistake>,
-    env: Environment<'a>,
+pub(super) struct Reader<'a> {
+    pub(super) dir: PathBuf,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<Mistake>,
+    pub(super) env: Environment<'a>,
 }
 
 impl Reader<'_> {
-    fn wrong<T>(&mut self, place: impl Display, what: impl Display, hint: &str) -> Option<T> {
-        let mistake =
-            Mistake { place: place.to_string(), what: what.to_string(), hint: hint.to_owned() };
-        self.mistakes.push(mistake);
-        None
-    }
-
     fn config(&mut self, path: &Path) -> Option<Config> {
-        let file: ConfigFile =
-            self.toml(path, "run `orchestrate init` to write a commented one")?;
-        let place = path.display().to_string();
-        let data_dir = file.data_dir.map_or_else(|| self.dir.clone(), |text| self.path(&text));
         let profiles = self.profiles();
         let agents = self.agents(&profiles);
-        self.sockets_fit(&place, &data_dir, &agents);
-        let branch_prefix =
-            file.forge.branch_prefix.clone().unwrap_or_else(|| "bot-bottle".to_owned());
-        let branch_prefix = self.parsed(
-            &format!("{place}: forge.branch_prefix"),
-            &branch_prefix,
-            "e.g. \"bot-bottle\"",
-        );
-        let forge = self.forge(&place, file.forge);
-        let listen = file.server.listen.unwrap_or_else(|| "127.0.0.1:8700".to_owned());
-        let listen =
-            self.parsed(&format!("{place}: server.listen"), &listen, "e.g. \"127.0.0.1:8700\"");
-        let backend = file.engine.backend.unwrap_or_else(|| "docker".to_owned());
-        if backend != "docker" {
-            self.wrong::<()>(
-                format!("{place}: engine.backend"),
-                format!("{backend:?} is unknown"),
-                "there is \"docker\"",
-            );
-        }
-        let engine = Engine {
-            backend,
-            socket: file.engine.socket.map(|text| self.path(&text)),
-            network: file.engine.network.unwrap_or_else(|| "bot-bottle".to_owned()),
-            programs: self
-                .path(file.engine.programs.as_deref().unwrap_or("/usr/local/lib/bot-bottle")),
+        let (document, file) = self.document::<ConfigFile>(path)?;
+        self.not_open(path);
+        let at = |key: &str| document.at(key);
+        let data_dir = match &file.data_dir {
+            Some(text) => self.path(at("data_dir"), text)?,
+            None => self.dir.clone(),
         };
-        let slots = file.limits.slots.unwrap_or(4);
-        if slots == 0 {
-            self.wrong::<()>(
-                format!("{place}: limits.slots"),
-                "0 slots let nothing run",
-                "use the kill switch to stop everything",
-            );
-        }
-        let (timing, poll) = self.timing(&place, &file.limits);
+        self.data_is_safe(&at("data_dir"), &data_dir);
+        self.sockets_fit(at("data_dir"), &data_dir, &agents);
+        let branch_prefix = self.branch_prefix(&document, file.forge.branch_prefix.as_deref());
+        let forge = self.forge(&document, file.forge);
+        let listen = file.server.listen.unwrap_or_else(|| "127.0.0.1:8700".to_owned());
+        let listen = self.parsed(at("server.listen"), &listen, "e.g. \"127.0.0.1:8700\"");
+        let socket = match &file.engine.socket {
+            Some(text) => Some(self.path(at("engine.socket"), text)?),
+            None => None,
+        };
+        let programs = file.engine.programs.as_deref().unwrap_or("/usr/local/lib/bot-bottle");
+        let programs = self.path(at("engine.programs"), programs)?;
+        let engine = Engine {
+            backend: file.engine.backend.unwrap_or_else(|| "docker".to_owned()),
+            socket,
+            network: file.engine.network.unwrap_or_else(|| "bot-bottle".to_owned()),
+            programs,
+        };
+        let (timing, poll) = self.timing(&document, &file.limits);
+        let keep_records =
+            file.keep_records.and_then(|text| self.span(at("keep_records"), Some(&text)));
         Some(Config {
             data_dir,
             forge: forge?,
             listen: listen?,
             engine,
-            slots,
+            slots: file.limits.slots.unwrap_or(4),
             timing,
             poll,
+            keep_records,
             branch_prefix: branch_prefix?,
             agents,
             profiles,
         })
     }
 
+    /// Whoever may write our configuration may run programs with our tokens.
+    pub(super) fn not_open(&mut self, path: &Path) {
+        let Ok(data) = std::fs::metadata(path) else { return };
+        if data.mode() & 0o002 != 0 {
+            self.wrong::<()>(
+                Place::file(path),
+                "everybody may change it",
+                &format!("chmod o-w {}", path.display()),
+            );
+        }
+        self.way_is_safe(Place::file(path), path);
+    }
+
+    /// Nobody else may put something in the place of `path` (CASES 224).
+    pub(super) fn way_is_safe(&mut self, place: Place, path: &Path) {
+        match paths::exposed(path) {
+            Some((dir, Exposure::Everybody)) => {
+                self.wrong::<()>(
+                    place,
+                    format!("everybody may change {}, through which it is found", dir.display()),
+                    &format!("chmod o-w {}", dir.display()),
+                );
+            }
+            Some((dir, Exposure::OtherUser)) => self.doubt(
+                place,
+                format!("another user owns {} and may replace what is in it", dir.display()),
+                "keep it where only root and the daemon's user may write",
+            ),
+            None => {}
+        }
+    }
+
+    fn data_is_safe(&mut self, place: &Place, data_dir: &Path) {
+        self.way_is_safe(place.clone(), data_dir);
+        let dir = data_dir.display();
+        let doubt = match paths::file_system(data_dir) {
+            FileSystem::Memory => {
+                Some(format!("{dir} lies in memory: a restart of the host loses it"))
+            }
+            FileSystem::Shared(kind) => {
+                Some(format!("{dir} lies on {kind}, where a database cannot rely on locks"))
+            }
+            FileSystem::Layer => {
+                Some(format!("{dir} lies in a container's own layer and goes with the container"))
+            }
+            FileSystem::Disk | FileSystem::Unknown => None,
+        };
+        if let Some(what) = doubt {
+            self.doubt(
+                place.clone(),
+                what,
+                "choose a directory on a local disk, e.g. below /var/lib",
+            );
+        }
+        if let Some(tree) = paths::work_tree(data_dir) {
+            let what = format!("{dir} lies in the work tree of {}", tree.display());
+            self.doubt(place.clone(), what, "keep tokens and records out of what may be committed");
+        }
+    }
+
     /// The longest socket's path is a control socket's, of the agent with the longest name.
     fn sockets_fit(
         &mut self,
-        place: &str,
+        place: Place,
         data_dir: &Path,
         agents: &BTreeMap<AgentName, Agent>,
     ) -> Option<()> {
@@ -162,7 +195,7 @@ impl Reader<'_> {
             return Some(());
         }
         self.wrong(
-            format!("{place}: data_dir"),
+            place,
             format!("the sockets of {longest} would have paths of {length} bytes, Linux takes {SOCKET_PATH_MAX_BYTES}"),
             &format!(
                 "choose one that is {} bytes shorter, e.g. below /var/lib; {} has {}",
@@ -173,361 +206,146 @@ impl Reader<'_> {
         )
     }
 
-    fn forge(&mut self, place: &str, file: ForgeFile) -> Option<Forge> {
-        let at = |key: &str| format!("{place}: forge.{key}");
-        match file.kind.as_deref() {
-            None | Some("gitea" | "forgejo") => {}
-            Some(other) => {
-                self.wrong::<()>(
-                    at("kind"),
-                    format!("{other:?} is unknown"),
-                    "there are \"gitea\" and \"forgejo\"",
-                );
-            }
+    fn branch_prefix(&mut self, document: &Document, text: Option<&str>) -> Option<BranchName> {
+        let place = document.at("forge.branch_prefix");
+        let text = text.unwrap_or("bot-bottle");
+        if text.starts_with("refs/") || text == "refs" || TAKEN_BRANCHES.contains(&text) {
+            let what = format!("{text:?} is a name that repositories use themselves");
+            return self.wrong(place, what, "e.g. \"bot-bottle\"");
         }
-        let url = self.setting(
-            "FORGE_GITEA_API",
-            file.url,
-            &at("url"),
-            "e.g. \"https://git.example.org/\"",
-        );
-        let url = url.and_then(|(place, text)| self.forge_url(&place, &text));
-        let org = self.setting(
-            "FORGE_ORG",
-            file.org,
-            &at("org"),
-            "the organisation whose members are agents",
-        );
-        let org = org.and_then(|(place, text)| self.parsed(&place, &text, "an account name"));
-        let id = self.parsed(
-            &at("id"),
-            file.id.as_deref().unwrap_or("gitea"),
-            "a short name, e.g. \"gitea\"",
-        );
-        let token =
-            self.required(&at("token_file"), file.token_file, "the file with the daemon's token");
-        let token = token.and_then(|file| self.secret(&at("token_file"), &file));
-        let secrets: Vec<Secret> = file
-            .webhook_secret_files
-            .iter()
-            .filter_map(|file| self.secret(&at("webhook_secret_files"), file))
-            .collect();
-        let webhook_secrets = match WebhookSecrets::new(secrets) {
-            Ok(secrets) => Some(secrets),
-            Err(error) => self.wrong(
-                at("webhook_secret_files"),
-                error,
-                "`orchestrate init` makes a good one; 32 characters or more",
-            ),
-        };
-        if file.repositories.is_empty() {
-            self.wrong::<()>(
-                at("repositories"),
-                "no repository is served",
-                "e.g. [\"owner/name\"]",
-            );
-        }
-        let repos = file
-            .repositories
-            .iter()
-            .filter_map(|text| self.parsed(&at("repositories"), text, "write it as \"owner/name\""))
-            .collect();
-        let ca_pem = match &file.ca_file {
-            Some(path) => Some(self.text(&self.path(path), "a certificate in PEM")?),
-            None => None,
-        };
-        let access = ForgeAccess { id: id?, kind: ForgeKind::Gitea, url: url?, ca_pem };
-        Some(Forge { access, org: org?, token: token?, webhook_secrets: webhook_secrets?, repos })
+        self.parsed(place, text, "e.g. \"bot-bottle\"")
     }
 
-    /// A forge's root; `FORGE_GITEA_API` of the first version ends in `/api/v1`.
-    fn forge_url(&mut self, place: &str, text: &str) -> Option<Url> {
-        let root = text.trim_end_matches('/').trim_end_matches("/api/v1");
-        let url = match Url::parse(&format!("{root}/")) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
-            Ok(_) | Err(_) => {
-                return self.wrong(
-                    place,
-                    format!("{text:?} is not a web address"),
-                    "e.g. \"https://git.example.org/\"",
-                );
-            }
-        };
-        if !url.username().is_empty()
-            || url.password().is_some()
-            || url.query().is_some()
-            || url.fragment().is_some()
-        {
-            return self.wrong(
-                place,
-                "the address carries more than host and path",
-                "put the token into token_file",
-            );
-        }
-        Some(url)
-    }
-
-    fn timing(&mut self, place: &str, file: &LimitsFile) -> (Timing, std::time::Duration) {
+    fn timing(&mut self, document: &Document, file: &LimitsFile) -> (Timing, Duration) {
         let mut timing = Timing::default();
-        let variable = (self.env)("FORGE_WATCHDOG_TIMEOUT");
-        let mut span = |place: String, text: Option<&str>| {
-            let text = text?;
-            match units::duration(text) {
-                Ok(span) => Some(span),
-                Err(why) => self.wrong(place, format!("{text:?} is not accepted"), why),
-            }
-        };
-        let at = |key: &str| format!("{place}: limits.{key}");
+        let at = |key: &str| document.at(&format!("limits.{key}"));
+        let variable = (self.env)("FORGE_WATCHDOG_TIMEOUT").filter(|text| !text.is_empty());
         let watchdog = match &variable {
-            Some(text) => span("variable FORGE_WATCHDOG_TIMEOUT".to_owned(), Some(text)),
-            None => span(at("watchdog"), file.watchdog.as_deref()),
+            Some(text) => self.span(Place::variable("FORGE_WATCHDOG_TIMEOUT"), Some(text)),
+            None => self.span(at("watchdog"), file.watchdog.as_deref()),
         };
         let spans = [
             (&mut timing.watchdog, watchdog),
-            (&mut timing.grace, span(at("grace"), file.grace.as_deref())),
-            (&mut timing.hot_for, span(at("hot_for"), file.hot_for.as_deref())),
+            (&mut timing.grace, self.span(at("grace"), file.grace.as_deref())),
+            (&mut timing.hot_for, self.span(at("hot_for"), file.hot_for.as_deref())),
         ];
         for (target, given) in spans {
             if let Some(given) = given.and_then(|span| span.try_into().ok()) {
                 *target = given;
             }
         }
-        let poll =
-            span(at("poll"), file.poll.as_deref()).unwrap_or(std::time::Duration::from_secs(300));
-        (timing, poll)
+        let poll = self.span(at("poll"), file.poll.as_deref());
+        (timing, poll.unwrap_or(Duration::from_secs(300)))
     }
 
-    fn agents(&mut self, profiles: &BTreeMap<ProfileName, Profile>) -> BTreeMap<AgentName, Agent> {
-        let files = self.files::<AgentFile, AgentName>("agents");
-        if files.is_empty() {
-            self.wrong::<()>(
-                self.dir.join("agents").display(),
-                "there is no agent",
-                "`orchestrate init` writes an example",
-            );
+    fn span(&mut self, place: Place, text: Option<&str>) -> Option<Duration> {
+        let text = text?;
+        match units::duration(text) {
+            Ok(span) => Some(span),
+            Err(why) => self.wrong(place, format!("{text:?} is not accepted"), why),
         }
-        files
-            .into_iter()
-            .filter_map(|(name, path, file)| Some((name, self.agent(&path, file, profiles)?)))
-            .collect()
-    }
-
-    fn agent(
-        &mut self,
-        path: &Path,
-        file: AgentFile,
-        profiles: &BTreeMap<ProfileName, Profile>,
-    ) -> Option<Agent> {
-        let at = |key: &str| format!("{}: {key}", path.display());
-        if file.provider != "command" {
-            self.wrong::<()>(
-                at("provider"),
-                format!("{:?} is unknown", file.provider),
-                "there is \"command\"",
-            );
-        }
-        if file.command.first().is_none_or(String::is_empty) {
-            self.wrong::<()>(at("command"), "there is nothing to run", "e.g. [\"my-agent\"]");
-        }
-        let prompt_via = file.prompt_via.unwrap_or(PromptVia::Stdin);
-        if prompt_via == PromptVia::Argument
-            && !file.command.iter().any(|word| word.contains("{prompt}"))
-        {
-            self.wrong::<()>(
-                at("command"),
-                "no word holds {prompt}",
-                "add it, or choose prompt_via = \"stdin\"",
-            );
-        }
-        let login = self.parsed(&at("login"), &file.login, "the agent's account on the forge");
-        if file.git_email.contains(['<', '>', '\n'])
-            || file.git_name.as_deref().is_some_and(|n| n.contains(['<', '>', '\n']))
-        {
-            self.wrong::<()>(
-                at("git_email"),
-                "names in commits cannot hold <, > or line breaks",
-                "leave them out",
-            );
-        }
-        let token = self.secret(&at("token_file"), &relative_to_agents(&file.token_file));
-        let mut names = Vec::new();
-        for text in file.bottles {
-            match text.parse() {
-                Ok(name) if profiles.contains_key(&name) => names.push(name),
-                Ok(_) | Err(_) => self
-                    .wrong(
-                        at("bottles"),
-                        format!("there is no profile {text:?}"),
-                        "write bottles/<name>.toml",
-                    )
-                    .unwrap_or(()),
-            }
-        }
-        let login: protocol::ids::Login = login?;
-        let name = file.git_name.unwrap_or_else(|| login.to_string());
-        let identity = GitIdentity { login, name, email: file.git_email };
-        Some(Agent {
-            identity,
-            token: token?,
-            profiles: names,
-            command: file.command,
-            prompt_via,
-            env: file.env,
-        })
-    }
-
-    fn profiles(&mut self) -> BTreeMap<ProfileName, Profile> {
-        let files = self.files::<ProfileFile, ProfileName>("bottles");
-        files.into_iter().map(|(name, path, file)| (name, self.profile(&path, file))).collect()
-    }
-
-    fn profile(&mut self, path: &Path, file: ProfileFile) -> Profile {
-        let at = |key: &str| format!("{}: {key}", path.display());
-        let memory_bytes = file.memory.and_then(|text| match units::bytes(&text) {
-            Ok(bytes) => Some(bytes),
-            Err(why) => self.wrong(at("memory"), format!("{text:?} is not accepted"), why),
-        });
-        if file.pids.is_some_and(|pids| !(16..=32_768).contains(&pids)) {
-            self.wrong::<()>(at("pids"), "it must be from 16 to 32768", "512 does for most");
-        }
-        if file.cpus.is_some_and(|cpus| !(0.01..=1024.0).contains(&cpus)) {
-            self.wrong::<()>(at("cpus"), "it must be from 0.01 to 1024", "e.g. 2.0");
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "bounded just above"
-        )]
-        let millicpus = file.cpus.map(|cpus| (cpus.clamp(0.01, 1024.0) * 1000.0) as u32);
-        Profile { image: file.image, memory_bytes, pids: file.pids, millicpus, env: file.env }
     }
 
     // Files, variables, values.
 
-    /// Every `<dir>/<name>.toml`, in the order of their names.
-    fn files<T: DeserializeOwned, N: std::str::FromStr<Err: Display>>(
+    /// Adds a mistake, unless that key has one already: what follows from it is no news.
+    pub(super) fn wrong<T>(&mut self, place: Place, what: impl Display, hint: &str) -> Option<T> {
+        let told = self.mistakes.iter().any(|told| match (&told.place.key, &place.key) {
+            (Some(told_key), Some(key)) => {
+                let item = told_key.strip_prefix(key.as_str());
+                told.place.file == place.file
+                    && item.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+            }
+            _ => false,
+        });
+        // Of a list, each item may have its own.
+        if !told || place.key.as_ref().is_some_and(|key| key.ends_with(']')) {
+            self.mistakes.push(Mistake::new(place, what, hint));
+        }
+        None
+    }
+
+    /// Adds what works but should not stay so.
+    pub(super) fn doubt(&mut self, place: Place, what: impl Display, hint: &str) {
+        self.warnings.push(Mistake::new(place, what, hint));
+    }
+
+    pub(super) fn document<T: DeserializeOwned + JsonSchema>(
         &mut self,
-        dir: &str,
-    ) -> Vec<(N, PathBuf, T)> {
-        let dir = self.dir.join(dir);
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(&dir)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-            .collect();
-        paths.sort();
-        let mut found = Vec::new();
-        for path in paths {
-            let stem = path
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            let name = self.parsed(&path.display().to_string(), &stem, "rename the file");
-            let file = self.toml(&path, "");
-            if let (Some(name), Some(file)) = (name, file) {
-                found.push((name, path, file));
-            }
-        }
-        found
+        path: &Path,
+    ) -> Option<(Document, T)> {
+        Document::read(path, &mut self.mistakes)
     }
 
-    fn toml<T: DeserializeOwned>(&mut self, path: &Path, hint: &str) -> Option<T> {
-        let text = self.text(path, hint)?;
-        match toml::from_str(&text) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                let place = error.span().map_or_else(
-                    || path.display().to_string(),
-                    |span| {
-                        let before = text.get(..span.start).unwrap_or(&text);
-                        let line = before.matches('\n').count() + 1;
-                        let column =
-                            before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
-                        format!("{}:{line}:{column}", path.display())
-                    },
-                );
-                self.wrong(place, error.message(), "see `orchestrate init` for every key")
-            }
-        }
-    }
-
-    fn text(&mut self, path: &Path, hint: &str) -> Option<String> {
-        match std::fs::metadata(path) {
-            Ok(data) if !data.is_file() => {
-                return self.wrong(path.display(), "it is not a plain file", hint);
-            }
-            Ok(data) if data.len() > FILE_MAX_BYTES => {
-                return self.wrong(path.display(), "it is larger than 1 MiB", hint);
-            }
-            Ok(_) => {}
-            Err(error) => return self.wrong(path.display(), error, hint),
-        }
-        match std::fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => Some(text),
-            Ok(Err(_)) => self.wrong(path.display(), "it is not UTF-8 text", "save it as UTF-8"),
-            Err(error) => self.wrong(path.display(), error, hint),
+    pub(super) fn text(&mut self, place: &Place, path: &Path) -> Option<String> {
+        match document::text(path) {
+            Ok(text) => Some(text),
+            Err(mistake) => self.wrong(
+                place.clone(),
+                format!("{}: {}", path.display(), mistake.what),
+                &mistake.hint,
+            ),
         }
     }
 
     /// A secret's file must be a plain one that only we can read.
-    fn secret(&mut self, place: &str, file: &str) -> Option<Secret> {
-        let path = self.path(file);
+    pub(super) fn secret(&mut self, place: &Place, path: &Path) -> Option<Secret> {
         let shown = path.display().to_string();
-        let data = match std::fs::metadata(&path) {
+        let data = match std::fs::metadata(path) {
             Ok(data) => data,
             Err(error) => {
                 return self.wrong(
-                    place,
+                    place.clone(),
                     format!("cannot read {shown}: {error}"),
                     "write the secret into that file, then chmod 600",
                 );
             }
         };
         if data.mode() & 0o077 != 0 {
-            return self.wrong(
-                place,
-                format!("others may read {shown}"),
-                &format!("chmod 600 {shown}"),
-            );
+            let hint = format!("chmod 600 {shown}");
+            return self.wrong(place.clone(), format!("others may read {shown}"), &hint);
         }
         if data.uid() != nix::unistd::geteuid().as_raw() {
-            return self.wrong(
-                place,
-                format!("{shown} belongs to another user"),
-                "chown it to the daemon's user",
-            );
+            let what = format!("{shown} belongs to another user");
+            return self.wrong(place.clone(), what, "chown it to the daemon's user");
         }
-        let text = self.text(&path, "write the secret into a plain file")?;
+        self.way_is_safe(place.clone(), path);
+        let text = self.text(place, path)?;
         match Secret::parse(&text) {
             Ok(secret) => Some(secret),
             Err(error) => {
-                self.wrong(place, format!("{shown}: {error}"), "one line of text, nothing else")
+                let what = format!("{shown}: {error}");
+                self.wrong(place.clone(), what, "one line of text, nothing else")
             }
         }
     }
 
     /// The variable if it is set, else the file's value; with the place that it came from.
-    fn setting(
+    pub(super) fn setting(
         &mut self,
         variable: &str,
         value: Option<String>,
-        place: &str,
+        place: Place,
         hint: &str,
-    ) -> Option<(String, String)> {
+    ) -> Option<(Place, String)> {
         if let Some(value) = (self.env)(variable).filter(|value| !value.is_empty()) {
-            return Some((format!("variable {variable}"), value));
+            return Some((Place::variable(variable), value));
         }
-        Some((place.to_owned(), self.required(place, value, hint)?))
+        Some((place.clone(), self.required(place, value, hint)?))
     }
 
-    fn required(&mut self, place: &str, value: Option<String>, hint: &str) -> Option<String> {
+    pub(super) fn required(
+        &mut self,
+        place: Place,
+        value: Option<String>,
+        hint: &str,
+    ) -> Option<String> {
         value.filter(|value| !value.is_empty()).or_else(|| self.wrong(place, "it is missing", hint))
     }
 
-    fn parsed<T: std::str::FromStr<Err: Display>>(
+    pub(super) fn parsed<T: FromStr<Err: Display>>(
         &mut self,
-        place: &str,
+        place: Place,
         text: &str,
         hint: &str,
     ) -> Option<T> {
@@ -537,12 +355,21 @@ impl Reader<'_> {
         }
     }
 
-    fn path(&self, text: &str) -> PathBuf {
-        resolve(&self.dir, text, self.env)
+    /// A path as it is written in `config.toml`.
+    pub(super) fn path(&mut self, place: Place, text: &str) -> Option<PathBuf> {
+        let dir = self.dir.clone();
+        self.path_in(&dir, place, text)
     }
-}
 
-/// Agents' files name their paths from their own directory.
-fn relative_to_agents(path: &str) -> String {
-    if path.starts_with(['/', '~']) { path.to_owned() } else { format!("agents/{path}") }
+    /// A path as it is written in a file of `dir`.
+    pub(super) fn path_in(&mut self, dir: &Path, place: Place, text: &str) -> Option<PathBuf> {
+        if text.is_empty() || text.contains('\0') {
+            return self.wrong(place, "it is no path", "e.g. \"/var/lib/bot-bottle\"");
+        }
+        if text.starts_with('~') && !text.starts_with("~/") {
+            let what = format!("{text:?}: only a ~/ at its beginning is understood");
+            return self.wrong(place, what, "write the whole path");
+        }
+        Some(find::resolve(dir, text, self.env))
+    }
 }

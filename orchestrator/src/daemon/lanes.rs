@@ -1,17 +1,23 @@
 //! Giving work to lanes: at most one task for each at a time, and none that is forgotten.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt as _, future::join_all};
 use jiff::Timestamp;
 use orchestrator_core::event::Event;
 use protocol::ids::Slug;
 use tokio::task::{self, JoinSet};
 
 use super::{Daemon, look};
-use crate::{clock, life, store::StoreError};
+use crate::{
+    clock,
+    effects::failed,
+    life,
+    store::{Books, StoreError},
+};
 
-/// Lanes of one kind that may be worked on at a time: forge calls and container starts of a busy
-/// minute; more would only wait for each other.
+/// Lanes of one kind that may be worked on at a time, besides one for each slot: forge calls and
+/// container starts of a busy minute; more would only wait for each other.
 const LANES_MAX: usize = 32;
 /// When nothing is due, the store is asked again after this time.
 const IDLE: Duration = Duration::from_secs(60);
@@ -42,19 +48,18 @@ impl Busy {
         self.lanes.insert(task.id(), lane);
     }
 
-    /// Waits for a task to end, for ever if there is none. Safe to be dropped at any time. Says how
-    /// long to wait before its lane is begun again: its work stands in the store.
-    async fn ended(&mut self) -> Duration {
+    /// Waits for a task to end, for ever if there is none. Safe to be dropped at any time.
+    async fn ended(&mut self) {
         match self.tasks.join_next_with_id().await {
             None => std::future::pending().await,
-            Some(Ok((id, ()))) => {
-                self.lanes.remove(&id);
-                Duration::ZERO
-            }
+            Some(Ok((id, ()))) => drop(self.lanes.remove(&id)),
             Some(Err(error)) => {
                 let lane = self.lanes.remove(&error.id());
                 tracing::error!(%error, ?lane, "a lane broke off; the others do not notice");
-                BACK_OFF
+                // Its work stands in the store and is begun again, but not at once.
+                if let Some(lane) = lane {
+                    self.start(lane, tokio::time::sleep(BACK_OFF));
+                }
             }
         }
     }
@@ -73,7 +78,7 @@ pub(super) async fn run(daemon: Arc<Daemon>) {
         };
         tokio::select! {
             () = daemon.work.notified() => {}
-            pause = busy.ended() => tokio::time::sleep(pause).await,
+            () = busy.ended() => {}
             () = tokio::time::sleep(next.unwrap_or(IDLE)) => {}
             () = daemon.stopped() => break,
         }
@@ -83,29 +88,36 @@ pub(super) async fn run(daemon: Arc<Daemon>) {
 
 /// Starts a task for each lane with work that has none; says how long nothing else will be due.
 async fn start(daemon: &Arc<Daemon>, busy: &mut Busy) -> Result<Option<Duration>, StoreError> {
-    let laws = daemon.laws();
-    let work = daemon
-        .store
-        .write(move |books| {
-            for slug in books.work(clock::now())?.due {
-                life::tell(books, &laws, &slug, &Event::Tick {}, clock::now())?;
-            }
-            books.work(clock::now())
-        })
-        .await?;
+    let due = daemon.store.write(|books| Ok(books.work(clock::now())?.due)).await?;
+    // Each by itself: what cannot be decided on one bottle keeps no other from its turn.
+    let ticks = due.iter().map(async |slug| {
+        let (laws, told) = (daemon.laws(), slug.clone());
+        let tick =
+            move |books: &Books<'_>| life::tell(books, &laws, &told, &Event::Tick {}, clock::now());
+        let told = daemon.store.write(tick).await;
+        if let Err(error) = &told {
+            tracing::error!(%slug, %error, "cannot tell a bottle that its time has come");
+        }
+        told.is_ok()
+    });
+    let all_told = join_all(ticks).await.into_iter().all(|told| told);
+    let work = daemon.store.write(|books| books.work(clock::now())).await?;
     // Each kind has its own places: a forge that hangs does not keep bottles from sleeping.
     let lanes = [
         work.effects.into_iter().map(Lane::Effects).collect::<Vec<_>>(),
         work.hints.into_iter().map(Lane::Hints).collect(),
     ];
+    // Who waits to be woken has a slot; those who wait leave room for those who can go on.
+    let places =
+        LANES_MAX.saturating_add(usize::try_from(daemon.config.slots).unwrap_or(LANES_MAX));
     for kind in lanes {
         let taken = kind.iter().filter(|lane| busy.has(lane)).count();
         let fresh: Vec<_> = kind.into_iter().filter(|lane| !busy.has(lane)).collect();
-        for lane in fresh.into_iter().take(LANES_MAX.saturating_sub(taken)) {
+        for lane in fresh.into_iter().take(places.saturating_sub(taken)) {
             busy.start(lane.clone(), work_on(Arc::clone(daemon), lane));
         }
     }
-    Ok(work.next.map(until))
+    Ok(if all_told { work.next.map(until) } else { Some(BACK_OFF) })
 }
 
 async fn work_on(daemon: Arc<Daemon>, lane: Lane) {
@@ -137,7 +149,14 @@ async fn do_effects(daemon: &Daemon, slug: &Slug) {
                 return;
             }
         };
-        let Some(outcome) = daemon.run_effect(&bottle, &effect).await else { continue };
+        let done = AssertUnwindSafe(daemon.run_effect(&bottle, &effect)).catch_unwind().await;
+        let outcome = match done {
+            Ok(Some(outcome)) => outcome,
+            // It must wait; the lane is begun again.
+            Ok(None) => return,
+            // Its message is in the log. Whatever broke will break again.
+            Err(_) => failed(&effect, "a fault of the daemon's own; see its log".to_owned(), false),
+        };
         let (laws, told) = (daemon.laws(), slug.clone());
         let stored = daemon
             .store
@@ -169,9 +188,14 @@ mod tests {
         busy.start(lane("breaks"), async { panic!("as ordered") });
         busy.start(lane("stays"), std::future::pending());
         // Waiting for it is cut off now and then, as by other news.
-        while tokio::time::timeout(Duration::ZERO, busy.ended()).await.is_err() {
-            task::yield_now().await;
-        }
+        let ended = async |busy: &mut Busy| {
+            while tokio::time::timeout(Duration::ZERO, busy.ended()).await.is_err() {
+                task::yield_now().await;
+            }
+        };
+        ended(&mut busy).await;
+        assert!(busy.has(&lane("breaks")), "it is not begun again at once");
+        ended(&mut busy).await;
         assert!(!busy.has(&lane("breaks")));
         assert!(busy.has(&lane("stays")));
     }

@@ -1,44 +1,55 @@
-//! Looking at the forge: when a hint came, and from time to time although none did.
+//! Looking at the forge when a hint came, and acting on what is there.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+mod explain;
+mod poll;
+
+use std::sync::Arc;
 
 use forge::ForgeError;
 use jiff::{SignedDuration, Timestamp};
-use orchestrator_core::{bottle::Bottle, policy::Verdict};
-use protocol::{
-    ids::{IssueNumber, RepoName},
-    item::Issue,
+use orchestrator_core::{
+    bottle::Bottle,
+    event::Event,
+    policy::{SeenIssue, Verdict, Why},
 };
+use protocol::ids::{IssueNumber, RepoName, Slug};
 
 use super::{AGENT_LABEL, Daemon};
 use crate::{
     clock,
-    intake::{sight, webhook},
+    intake::{
+        sight::{self, Seen},
+        webhook,
+    },
     life,
-    store::{Books, HintRow, StoreError},
+    store::{Books, HintRow, StoreError, Taken},
 };
 
-/// How long arrivals are remembered, to know repeats. Forges redeliver within days.
-const REMEMBER: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub use explain::Explanation;
+pub(super) use poll::poll;
 
 /// Why a look came to nothing; it is done again later.
 #[derive(Debug, thiserror::Error)]
-enum Unseen {
+pub enum LookError {
+    /// The forge does not tell.
     #[error("the forge: {0}")]
     Forge(#[from] ForgeError),
+    /// The store does not tell.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
+    /// What was seen is not what must be decided on.
     #[error("the issue's bottle changed meanwhile")]
     Changed,
 }
 
-impl Unseen {
+impl LookError {
     /// The least time until the next try, if the forge named one.
-    fn not_before(&self) -> Duration {
-        match self {
-            Self::Forge(ForgeError::RateLimited { retry_after, .. }) => *retry_after,
-            Self::Forge(_) | Self::Store(_) | Self::Changed => Duration::ZERO,
-        }
+    fn not_before(&self) -> SignedDuration {
+        let named = match self {
+            Self::Forge(error) => error.retry_after().unwrap_or_default(),
+            Self::Store(_) | Self::Changed => std::time::Duration::ZERO,
+        };
+        SignedDuration::try_from(named).unwrap_or(SignedDuration::MAX)
     }
 }
 
@@ -46,26 +57,43 @@ impl Unseen {
 /// again, hints that cannot be looked at are put off.
 pub(super) async fn at_lane(daemon: &Daemon, lane: &str) {
     let name = lane.to_owned();
-    let hints = match daemon.store.write(move |books| books.hints(&name, clock::now())).await {
-        Ok(hints) => hints,
+    let taken = match daemon.store.write(move |books| books.take_hints(&name)).await {
+        Ok(taken) => taken,
         Err(error) => return tracing::error!(lane, %error, "cannot read hints"),
     };
+    let attempts = taken.hints.iter().map(|hint| hint.attempts).max().unwrap_or(0);
+    if let Err(wait) = daemon.pulse.begin_look(lane) {
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+        return put_off(daemon, lane, taken.hints, attempts, wait).await;
+    }
     let judged = match webhook::parse_lane(lane) {
-        Some((repo, number)) => judge(daemon, &repo, number, &hints).await,
-        None => finish(daemon, &hints).await.map_err(Unseen::Store),
+        Some((repo, number)) => judge(daemon, &repo, number, &taken).await,
+        None => finish(daemon, &taken.hints).await.map_err(LookError::Store),
     };
     if let Err(error) = judged {
         tracing::warn!(lane, %error, "will look again");
-        let attempts = hints.iter().map(|hint| hint.attempts).max().unwrap_or(0).saturating_add(1);
-        let named = SignedDuration::try_from(error.not_before()).unwrap_or(SignedDuration::MAX);
-        let delay = daemon.config.timing.retry_delay(attempts).max(named);
-        let again = clock::now().saturating_add(delay).unwrap_or(Timestamp::MAX);
-        if let Err(error) = daemon.store.write(move |books| books.defer_hints(&hints, again)).await
-        {
-            tracing::error!(lane, %error, "cannot put hints off");
+        if let LookError::Forge(error) = &error {
+            daemon.pulse.heed(error);
         }
+        let attempts = attempts.saturating_add(1);
+        let delay = daemon.config.timing.retry_delay(attempts).max(error.not_before());
+        put_off(daemon, lane, taken.hints, attempts, delay).await;
     }
     daemon.work.notify_one();
+}
+
+async fn put_off(
+    daemon: &Daemon,
+    lane: &str,
+    hints: Vec<HintRow>,
+    attempts: u32,
+    delay: SignedDuration,
+) {
+    let again = clock::now().saturating_add(delay).unwrap_or(Timestamp::MAX);
+    let work = move |books: &Books<'_>| books.put_off(&hints, attempts, again);
+    if let Err(error) = daemon.store.write(work).await {
+        tracing::error!(lane, %error, "cannot put hints off");
+    }
 }
 
 async fn finish(daemon: &Daemon, hints: &[HintRow]) -> Result<(), StoreError> {
@@ -73,92 +101,127 @@ async fn finish(daemon: &Daemon, hints: &[HintRow]) -> Result<(), StoreError> {
     daemon.store.write(move |books| books.finish_hints(&hints)).await
 }
 
+/// What was seen at a number, and whose it is.
+struct Looked {
+    seen: Seen,
+    bottle: Option<Bottle>,
+    /// It is the bottle's by its head branch; the record does not know it yet.
+    by_branch: bool,
+}
+
+impl Looked {
+    fn slug(&self) -> Option<Slug> {
+        self.bottle.as_ref().map(|bottle| bottle.slug.clone())
+    }
+}
+
+/// Looks at a number for the live bottle that it belongs to: by its record, or because the number is
+/// a pull request from its branch. What a sidecar claims counts for nothing.
+async fn look(daemon: &Daemon, repo: &RepoName, number: IssueNumber) -> Result<Looked, LookError> {
+    let asked = repo.clone();
+    let known = daemon.store.write(move |books| books.bottle_about(&asked, number)).await?;
+    let bottle = known.filter(Bottle::is_live);
+    let target = sight::Target { repo, number, bottle: bottle.as_ref() };
+    let seen = sight::look(&whose(daemon), target).await?;
+    if bottle.is_some() || seen.sight.issue != SeenIssue::None {
+        return Ok(Looked { seen, bottle, by_branch: false });
+    }
+    let owner = sight::owner_by_branch(daemon.forge.as_ref(), repo, number).await?;
+    let Some((slug, branch)) = owner else {
+        return Ok(Looked { seen, bottle: None, by_branch: false });
+    };
+    let bottle = daemon.store.write(move |books| books.bottle(&slug)).await?;
+    let is_its = |bottle: &Bottle| {
+        bottle.is_live() && bottle.home.repo == *repo && bottle.home.branch.as_str() == branch
+    };
+    let Some(bottle) = bottle.filter(is_its) else {
+        return Ok(Looked { seen, bottle: None, by_branch: false });
+    };
+    let target = sight::Target { repo, number, bottle: Some(&bottle) };
+    let seen = sight::look(&whose(daemon), target).await?;
+    Ok(Looked { seen, bottle: Some(bottle), by_branch: true })
+}
+
+fn whose(daemon: &Daemon) -> sight::Whose<'_> {
+    sight::Whose {
+        forge: daemon.forge.as_ref(),
+        org: &daemon.config.forge.org,
+        us: &daemon.own,
+        label: AGENT_LABEL,
+    }
+}
+
 async fn judge(
     daemon: &Daemon,
     repo: &RepoName,
     number: IssueNumber,
-    hints: &[HintRow],
-) -> Result<(), Unseen> {
-    let live = move |books: &Books<'_>, repo: &RepoName| {
-        Ok::<_, StoreError>(books.bottle_about(repo, number)?.filter(Bottle::is_live))
-    };
-    let asked = repo.clone();
-    let had = daemon.store.write(move |books| live(books, &asked)).await?;
-    let whose = sight::Whose {
-        forge: daemon.forge.as_ref(),
-        org: &daemon.config.forge.org,
-        us: &daemon.own,
-    };
-    let seen = sight::look(&whose, repo, number, had.as_ref()).await?;
-    let (laws, config, hints) = (daemon.laws(), Arc::clone(&daemon.config), hints.to_vec());
-    let had = had.map(|bottle| bottle.slug);
+    taken: &Taken,
+) -> Result<(), LookError> {
+    let looked = look(daemon, repo, number).await?;
+    let (laws, config, hints) = (daemon.laws(), Arc::clone(&daemon.config), taken.hints.clone());
     let decide = move |books: &Books<'_>| {
-        // Made or ended while we looked: what was seen is not what must be decided on.
-        if live(books, &seen.repo)?.map(|bottle| bottle.slug) != had {
+        let seen = &looked.seen;
+        if !is_as_before(books, number, &looked)? {
             return Ok(None);
         }
+        if let Some(slug) = looked.slug() {
+            tell_pulls(books, &laws, &slug, seen)?;
+        }
         let login = |agent: &_| config.agents.get(agent).map(|agent| agent.identity.login.clone());
-        let verdict = life::judge(books, &laws, &seen, number, login, clock::now())?;
+        let verdict = life::judge(books, &laws, &seen.sight, number, login, clock::now())?;
         books.finish_hints(&hints)?;
+        if seen.more && matches!(verdict, Verdict::Tell(Event::Wake { .. })) {
+            let (now, lane) = (clock::now(), webhook::lane(&seen.sight.repo, number));
+            let key = format!("{}more:{lane}:{}", Books::POLL, now.as_millisecond());
+            books.hint(&key, &lane, now, now)?;
+        }
         Ok(Some(verdict))
     };
-    match daemon.store.write(decide).await? {
-        None => Err(Unseen::Changed),
-        Some(Verdict::Nothing(why)) => {
-            tracing::info!(%repo, %number, %why, "nothing to do");
-            Ok(())
-        }
-        Some(Verdict::Launch(_) | Verdict::Tell(_)) => Ok(()),
-    }
-}
-
-/// Looks at everything from time to time: forges lose deliveries and do not repeat them.
-pub(super) async fn poll(daemon: Arc<Daemon>) {
-    loop {
-        if let Err(error) = poll_once(&daemon).await {
-            tracing::error!(%error, "cannot store what is to be looked at");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(daemon.config.poll) => {}
-            () = daemon.stopped() => return,
-        }
-    }
-}
-
-async fn poll_once(daemon: &Daemon) -> Result<(), StoreError> {
-    let mut lanes = BTreeSet::new();
-    for repo in &daemon.config.forge.repos {
-        // One repository's trouble does not hide the others.
-        match daemon.forge.list_issues(repo, None).await {
-            Ok(issues) => {
-                let asking = issues.iter().filter(|issue| asks(issue));
-                lanes.extend(asking.map(|issue| webhook::lane(repo, issue.number)));
-            }
-            Err(error) => tracing::warn!(%repo, %error, "cannot list issues"),
-        }
-    }
-    let now = clock::now();
-    let note = move |books: &Books<'_>| {
-        for bottle in books.live_bottles()? {
-            let number = bottle.pull_requests.last().copied().or(bottle.home.issue);
-            lanes.extend(number.map(|number| webhook::lane(&bottle.home.repo, number)));
-        }
-        for lane in lanes {
-            if !books.is_waiting(&lane)? {
-                books.arrive(
-                    &format!("{}{}:{lane}", Books::POLL, now.as_millisecond()),
-                    Some(&lane),
-                    now,
-                )?;
-            }
-        }
-        books.forget_arrivals(now.saturating_sub(REMEMBER).unwrap_or(Timestamp::MIN)).map(|_| ())
-    };
-    daemon.store.write(note).await?;
-    daemon.work.notify_one();
+    let verdict = daemon.store.write(decide).await?.ok_or(LookError::Changed)?;
+    told(daemon, repo, number, taken, &verdict);
     Ok(())
 }
 
-fn asks(issue: &Issue) -> bool {
-    issue.labels.iter().any(|label| label.starts_with(AGENT_LABEL))
+/// Whether the number still belongs to whom it did when the look began: made or ended meanwhile, what
+/// was seen is not what must be decided on.
+fn is_as_before(
+    books: &Books<'_>,
+    number: IssueNumber,
+    looked: &Looked,
+) -> Result<bool, StoreError> {
+    let now = match (&looked.bottle, looked.by_branch) {
+        (Some(bottle), true) => books.bottle(&bottle.slug)?,
+        (Some(_) | None, _) => books.bottle_about(&looked.seen.sight.repo, number)?,
+    };
+    Ok(now.filter(Bottle::is_live).map(|bottle| bottle.slug) == looked.slug())
+}
+
+fn tell_pulls(
+    books: &Books<'_>,
+    laws: &life::Laws,
+    slug: &Slug,
+    seen: &Seen,
+) -> Result<(), StoreError> {
+    if seen.ours.is_empty() && seen.foreign.is_empty() {
+        return Ok(());
+    }
+    let event = Event::Pulls { ours: seen.ours.clone(), foreign: seen.foreign.clone() };
+    life::tell(books, laws, slug, &event, clock::now()).map(|_| ())
+}
+
+fn told(daemon: &Daemon, repo: &RepoName, number: IssueNumber, taken: &Taken, verdict: &Verdict) {
+    match verdict {
+        // The kill switch is ours; nobody else's hint would have changed it.
+        Verdict::Nothing(Why::NothingNew | Why::KillSwitch) => {
+            tracing::debug!(%repo, %number, "nothing to do");
+        }
+        Verdict::Nothing(why) => {
+            tracing::info!(%repo, %number, code = why.code(), %why, "nothing to do");
+        }
+        Verdict::Launch(_) | Verdict::Tell(_) => {
+            if taken.only_polled {
+                daemon.pulse.found_by_poll();
+            }
+        }
+    }
 }

@@ -15,8 +15,10 @@ use crate::store::{Books, StoreError};
 const ROUNDS: u32 = 4;
 /// Between two readings of queues that change all the time.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Between two looks whether the kill switch is off again.
-const SWITCH_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at what keeps an effect waiting: the kill switch, the disk, the engine.
+const WAIT_PAUSE: Duration = Duration::from_secs(1);
+/// How kernel and engine tell of a full disk.
+const FULL: &str = "no space left on device";
 
 /// Reads queues as they change, and those of bottles that are awake every few seconds.
 pub(super) async fn run(daemon: Arc<Daemon>) {
@@ -54,8 +56,8 @@ impl Daemon {
     pub(super) async fn run_effect(&self, bottle: &Bottle, effect: &Effect) -> Option<Event> {
         let slug = &bottle.slug;
         match effect {
-            Effect::Awaken { .. } if self.laws().rules.kill_switch => {
-                tokio::time::sleep(SWITCH_PAUSE).await;
+            Effect::Awaken { .. } if self.laws().rules.kill_switch || self.is_disk_full() => {
+                tokio::time::sleep(WAIT_PAUSE).await;
                 return None;
             }
             Effect::Awaken { .. } => {
@@ -78,7 +80,32 @@ impl Daemon {
         if let Err(error) = self.read_queue(slug).await {
             tracing::warn!(%slug, %error, "cannot take over what a queue holds; will read it again");
         }
-        Some(outcome)
+        match outcome {
+            Some(outcome) => self.unless_full(outcome).await,
+            None => {
+                tracing::warn!(%slug, "the container engine is away; waiting for it");
+                tokio::time::sleep(WAIT_PAUSE).await;
+                None
+            }
+        }
+    }
+
+    /// An outcome with what the operator must know of a full disk; `None` for a waking that must
+    /// wait for room (CASES 171).
+    async fn unless_full(&self, outcome: Event) -> Option<Event> {
+        let Event::AwakenFailed { run, error, transient } = outcome else { return Some(outcome) };
+        if !error.to_ascii_lowercase().contains(FULL) {
+            return Some(Event::AwakenFailed { run, error, transient });
+        }
+        if let Err(error) = self.look_at_host().await {
+            tracing::error!(%error, "cannot act on what the host has left");
+        }
+        if self.is_disk_full() {
+            return None;
+        }
+        // Not the disk as a whole: a quota, or the engine's own store within it.
+        let error = format!("{error}; {}", self.disk_sentence().await);
+        Some(Event::AwakenFailed { run, error, transient: true })
     }
 
     async fn read_queue(&self, slug: &Slug) -> Result<(), StoreError> {

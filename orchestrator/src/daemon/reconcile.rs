@@ -12,12 +12,16 @@ use orchestrator_core::{
     event::Event,
     reconcile::{self, Container, Pair, SidecarGrant},
 };
-use protocol::ids::Slug;
+use protocol::{
+    ids::{RunId, Slug},
+    limits,
+};
+use tokio::time::{Instant, timeout};
 
 use super::Daemon;
 use crate::{
     clock,
-    engine::{EngineError, Seen},
+    engine::{Change, EngineError, Role, Seen},
     life,
     store::{Books, StoreError},
 };
@@ -29,6 +33,11 @@ const REGULARLY: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(100);
 /// After an engine that does not answer.
 const BACK_OFF: Duration = Duration::from_secs(5);
+/// For the engine to show its containers; one that hangs is as good as away.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
+/// An agent's first process that waits for a run for this long, while its run is said to go on, has
+/// lost it: more than a queue needs to be read in, if it has told of the end.
+const IDLE_FOR: Duration = limits::QUEUE_RESCAN.saturating_add(Duration::from_secs(2));
 /// For a sidecar to say whether it has its grant; one that hangs says nothing.
 const SIDECAR_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,12 +48,19 @@ enum Unclear {
     Engine(#[from] EngineError),
     #[error("{0}")]
     Store(#[from] StoreError),
+    #[error("the container engine does not show its containers within {} s", ENGINE_PATIENCE.as_secs())]
+    Slow,
 }
+
+/// Bottles whose first process waits for a run although one is said to go on, and since when.
+type Idle = BTreeMap<Slug, (Option<RunId>, Instant)>;
 
 /// Compares until the daemon stops.
 pub(super) async fn run(daemon: Arc<Daemon>) {
+    let mut idle = Idle::new();
     loop {
-        let pause = match once(&daemon).await {
+        let pause = match once(&daemon, &mut idle).await {
+            Ok(()) if !idle.is_empty() => IDLE_FOR,
             Ok(()) => REGULARLY,
             Err(error) => {
                 tracing::warn!(%error, "cannot compare containers with records");
@@ -64,7 +80,10 @@ pub(super) async fn listen(daemon: Arc<Daemon>) {
     loop {
         let pause = tokio::select! {
             changed = daemon.engine.changed() => match changed {
-                Ok(()) => SETTLE,
+                Ok(change) => {
+                    warn_of(&daemon, change).await;
+                    SETTLE
+                }
                 Err(error) => {
                     tracing::debug!(%error, "no events of the engine");
                     BACK_OFF
@@ -79,7 +98,15 @@ pub(super) async fn listen(daemon: Arc<Daemon>) {
     }
 }
 
-async fn once(daemon: &Daemon) -> Result<(), Unclear> {
+/// A process that was killed for lack of memory may be one of many: the container may go on.
+async fn warn_of(daemon: &Daemon, change: Change) {
+    let Change::OutOfMemory { slug, role: Role::Bottle } = change else { return };
+    if let Err(error) = daemon.tell(&slug, Event::Starved {}).await {
+        tracing::error!(%slug, %error, "cannot note that memory ran out");
+    }
+}
+
+async fn once(daemon: &Daemon, idle: &mut Idle) -> Result<(), Unclear> {
     let read = |books: &Books<'_>| {
         let mut bottles = books.live_bottles()?;
         bottles.extend(books.unclean_bottles()?);
@@ -89,13 +116,20 @@ async fn once(daemon: &Daemon) -> Result<(), Unclear> {
     let (bottles, busy) = daemon.store.write(read).await?;
     // First, and whatever the engine says: it is there for the day when things go wrong.
     halt_all(daemon, &bottles).await?;
-    let seen = daemon.engine.observe().await?;
-    let pairs = ask_sidecars(daemon, &bottles, seen).await;
+    let seen =
+        timeout(ENGINE_PATIENCE, daemon.engine.observe()).await.map_err(|_| Unclear::Slow)??;
+    let (pairs, waiting) = ask_sidecars(daemon, &bottles, seen).await;
+    let lost = lost_runs(idle, waiting, Instant::now());
     let plan = reconcile::plan(&bottles, &busy, &pairs);
     for (slug, event) in plan.events {
         if let Some(bottle) = bottles.iter().find(|bottle| bottle.slug == slug) {
             put_right(daemon, bottle.clone(), event).await?;
         }
+    }
+    for slug in lost {
+        let Some(bottle) = bottles.iter().find(|bottle| bottle.slug == slug) else { continue };
+        let detail = "the bottle was restarted, and its agent is gone".to_owned();
+        put_right(daemon, bottle.clone(), Event::Died { detail }).await?;
     }
     for slug in plan.orphans {
         if let Err(error) = clear(daemon, &slug).await {
@@ -167,24 +201,74 @@ async fn halt_all(daemon: &Daemon, bottles: &[Bottle]) -> Result<(), StoreError>
 }
 
 /// Both containers of every bottle, and what the sidecars of running ones say, asked side by side.
+/// Also those whose first process waits for a run.
 async fn ask_sidecars(
     daemon: &Daemon,
     bottles: &[Bottle],
     seen: BTreeMap<Slug, Seen>,
-) -> BTreeMap<Slug, Pair> {
+) -> (BTreeMap<Slug, Pair>, Vec<(Slug, Option<RunId>)>) {
     let runs = |slug: &Slug| {
         bottles.iter().any(|b| b.slug == *slug && matches!(b.state, State::Running { .. }))
     };
-    let pairs = seen.into_iter().map(async |(slug, seen)| {
-        let grant = if runs(&slug) && seen.sidecar == Container::Running {
-            match tokio::time::timeout(SIDECAR_PATIENCE, daemon.executor.usage(&slug)).await {
-                Ok(Some(usage)) => usage.nonce.map_or(SidecarGrant::None, SidecarGrant::Nonce),
-                Ok(None) | Err(_) => SidecarGrant::Unknown,
-            }
+    let asked = seen.into_iter().map(async |(slug, seen)| {
+        let usage = if runs(&slug) && seen.sidecar == Container::Running {
+            timeout(SIDECAR_PATIENCE, daemon.executor.usage(&slug)).await.ok().flatten()
         } else {
-            SidecarGrant::Unknown
+            None
         };
-        (slug, Pair { sidecar: seen.sidecar, bottle: seen.bottle, grant })
+        (slug, seen, usage)
     });
-    join_all(pairs).await.into_iter().collect()
+    let mut waiting = Vec::new();
+    let mut pairs = BTreeMap::new();
+    for (slug, seen, usage) in join_all(asked).await {
+        let grant = match usage {
+            None => SidecarGrant::Unknown,
+            Some(usage) => {
+                if usage.bottle_waiting {
+                    waiting.push((slug.clone(), usage.run));
+                }
+                usage.nonce.map_or(SidecarGrant::None, SidecarGrant::Nonce)
+            }
+        };
+        pairs.insert(slug, Pair { sidecar: seen.sidecar, bottle: seen.bottle, grant });
+    }
+    (pairs, waiting)
+}
+
+/// Those that have waited too long in the same run. What a sidecar says at one moment says little:
+/// a run may just be handed over, or its end be on the way.
+fn lost_runs(idle: &mut Idle, waiting: Vec<(Slug, Option<RunId>)>, now: Instant) -> Vec<Slug> {
+    let since = |slug: &Slug, run: &Option<RunId>| match idle.get(slug) {
+        Some((known, since)) if known == run => *since,
+        Some(_) | None => now,
+    };
+    *idle = waiting
+        .into_iter()
+        .map(|(slug, run)| {
+            let since = since(&slug, &run);
+            (slug, (run, since))
+        })
+        .collect();
+    let lost = idle.iter().filter(|(_, (_, since))| now.duration_since(*since) >= IDLE_FOR);
+    lost.map(|(slug, _)| slug.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_lost_only_when_its_bottle_waits_on_and_on() {
+        let (mut idle, start) = (Idle::new(), Instant::now());
+        let run = |n: u32| format!("implementer-k3v9q.{n}").parse::<RunId>().ok();
+        let slug: Slug = "implementer-k3v9q".parse().unwrap();
+        let waits = |n: u32| vec![(slug.clone(), run(n))];
+        let mut look = |waiting, at: u32| lost_runs(&mut idle, waiting, start + IDLE_FOR * at / 2);
+        assert!(look(waits(1), 0).is_empty());
+        assert!(look(waits(1), 1).is_empty());
+        assert!(look(vec![], 1).is_empty(), "it was given something to do");
+        assert!(look(waits(1), 2).is_empty());
+        assert!(look(waits(2), 4).is_empty(), "another run is another wait");
+        assert_eq!(look(waits(2), 6), std::slice::from_ref(&slug));
+    }
 }

@@ -1,26 +1,25 @@
-//! From configuration to a daemon that has bound everything and started nothing: a start that fails
-//! leaves nothing behind.
+//! From configuration to a daemon that is put together and has started nothing.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
-use forge::{Forge as _, gitea::Gitea};
 use nix::fcntl::{Flock, FlockArg};
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::{Notify, watch},
-};
+use orchestrator_core::host::HostLimits;
+use tokio::sync::{Notify, OnceCell, watch};
 
-use super::{Daemon, ServeError, rules};
+use super::{
+    Daemon, ServeError,
+    ports::{self, Ports},
+    restored, rules,
+};
 use crate::{
     config::Config,
     effects::Executor,
-    engine::docker::DockerEngine,
     intake::queue::Relay,
     life::Laws,
     store::{self, Store},
@@ -47,68 +46,96 @@ pub enum LockError {
     },
 }
 
-/// What is bound before anything runs.
+/// The data directory, held: its lock is taken and its store is open.
 #[derive(Debug)]
-pub(super) struct Bound {
-    pub daemon: Arc<Daemon>,
-    pub hooks: TcpListener,
-    pub operator: UnixListener,
-    /// Held until the process ends.
-    pub lock: Flock<File>,
+pub struct StateDir {
+    pub(super) lock: Flock<File>,
+    pub(super) store: Store,
+    instance: String,
 }
 
-/// Checks and binds everything.
-pub(super) async fn bind(config: Config) -> Result<Bound, ServeError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(config.data_dir.join("bottles"))
-        .map_err(|source| ServeError::Files { path: config.data_dir.clone(), source })?;
-    let lock = lock(&config.data_dir)?;
-    let store = Store::start(store::open(&config.data_dir.join("bot-bottle.db"))?)?;
-    let instance = instance(&store).await?;
-    let forge = Gitea::new(&config.forge.access, config.forge.token.clone())
-        .map_err(ServeError::ForgeSetup)?;
-    let own = forge.whoami().await.map_err(ServeError::Forge)?;
-    let engine = &config.engine;
-    let docker = DockerEngine::connect(
-        engine.socket.as_deref(),
-        &instance,
-        &engine.network,
-        &engine.programs,
-    )
-    .await?;
-    let sidecar_image = docker.sidecar_image()?;
-    let hooks = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| ServeError::Listen { at: config.listen.to_string(), source })?;
-    let socket = config.operator_socket();
-    let operator = rpc::server::bind(&socket, 0o600)
-        .map_err(|source| ServeError::Listen { at: socket.display().to_string(), source })?;
+impl StateDir {
+    /// Makes and locks the data directory and opens its store.
+    ///
+    /// # Errors
+    /// When it cannot be made, another daemon has it, or its store cannot be used.
+    pub async fn take(config: &Config) -> Result<Self, ServeError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(config.data_dir.join("bottles"))
+            .map_err(|source| ServeError::Files { path: config.data_dir.clone(), source })?;
+        let lock = lock(&config.data_dir)?;
+        let store = Store::start(store::open(&config.data_dir.join("bot-bottle.db"))?)?;
+        restored::hold_if_restored(config, &store).await?;
+        let instance = instance(&store).await?;
+        Ok(Self { lock, store, instance })
+    }
+
+    /// The installation's name on everything that it makes outside.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// Puts a daemon together over its ports; nothing runs yet.
+///
+/// # Errors
+/// When the forge does not say who we are, or the records are of another forge.
+pub async fn assemble(config: Config, dir: StateDir, ports: Ports) -> Result<Daemon, ServeError> {
+    let StateDir { lock, store, instance: _ } = dir;
+    same_forge(&config, &store).await?;
+    let own = ports::account(ports.forge.as_ref()).await.map_err(ServeError::Forge)?;
     let config = Arc::new(config);
     let laws = Laws {
         timing: config.timing,
         slots: config.slots,
         rules: rules(&config, own.clone()),
+        lack: None,
         forge: config.forge.access.id.clone(),
         branch_prefix: config.branch_prefix.clone(),
         backend: config.engine.backend.clone(),
     };
-    let docker: Arc<dyn crate::engine::Engine> = Arc::new(docker);
-    let daemon = Daemon {
+    let Ports { forge, engine, sidecars, sidecar_image, gauges } = ports;
+    Ok(Daemon {
         relay: Relay::new(&config.data_dir, store.clone()),
-        executor: Executor::new(Arc::clone(&config), Arc::clone(&docker), sidecar_image),
+        executor: Executor::new(Arc::clone(&config), Arc::clone(&engine), sidecars, sidecar_image),
         store,
-        forge: Arc::new(forge),
-        engine: docker,
+        forge,
+        engine,
         work: Arc::new(Notify::new()),
         drift: Arc::new(Notify::new()),
+        pulse: Arc::default(),
         own,
         laws,
+        gauges,
+        host_limits: HostLimits::default(),
+        lack: Mutex::new(None),
+        engine_root: OnceCell::new(),
         stop: watch::Sender::new(false),
         config,
-    };
-    Ok(Bound { daemon: Arc::new(daemon), hooks, operator, lock })
+        lock: Arc::new(lock),
+    })
+}
+
+/// Numbers and logins of one forge mean nothing on another.
+async fn same_forge(config: &Config, store: &Store) -> Result<(), ServeError> {
+    let ours = config.forge.access.id.clone();
+    let id = ours.clone();
+    let other = store.write(move |books| {
+        Ok(books.live_bottles()?.into_iter().find(|bottle| bottle.home.forge != id))
+    });
+    match other.await? {
+        None => Ok(()),
+        Some(bottle) => {
+            Err(ServeError::OtherForge { slug: bottle.slug, known: bottle.home.forge, ours })
+        }
+    }
 }
 
 /// One daemon per directory. The lock goes with the process, so that a stale file locks nothing.

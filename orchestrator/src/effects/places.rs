@@ -57,6 +57,12 @@ pub(super) fn kept_output(data_dir: &Path, slug: &Slug) -> String {
     fs::read_to_string(output_file(data_dir, slug)).unwrap_or_default()
 }
 
+/// Forgets what was kept.
+pub(super) fn forget_output(data_dir: &Path, slug: &Slug) {
+    // It may never have been kept.
+    drop(fs::remove_file(output_file(data_dir, slug)));
+}
+
 fn output_file(data_dir: &Path, slug: &Slug) -> PathBuf {
     data_dir.join("records").join(format!("{slug}.out"))
 }

@@ -1,54 +1,78 @@
 //! The Docker Engine, by its API.
 
 mod body;
+mod events;
+mod examine;
+mod failure;
+mod features;
+mod found;
 mod image;
+mod list;
 mod network;
+mod output;
 
 use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bollard::{
     Docker,
-    errors::Error as DockerError,
-    models::{
-        ContainerInspectResponse, ContainerStateStatusEnum, EventMessage, EventMessageTypeEnum,
-    },
     query_parameters::{
-        CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
-        LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+        StopContainerOptionsBuilder,
     },
 };
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use orchestrator_core::reconcile::Container;
 use protocol::ids::Slug;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
-use super::{ContainerSpec, Engine, EngineError, Role, Seen};
+use self::{
+    events::Subscription,
+    failure::{already, failed, missing, status},
+    found::Found,
+    image::Platform,
+    list::Ended,
+};
+use super::{Change, ContainerSpec, Engine, EngineError, Role, Seen};
 
 pub use body::create_body;
+pub use examine::{Facts, ImageFacts, examine};
 
 /// Labels on everything that we make.
 const LABEL_INSTANCE: &str = "bot-bottle.instance";
 const LABEL_SLUG: &str = "bot-bottle.slug";
 const LABEL_ROLE: &str = "bot-bottle.role";
+/// What it was made from, so that copies of the labels are told from the original.
+const LABEL_IMAGE: &str = "bot-bottle.image";
 
 /// Longest wait for one answer of the daemon, in seconds: a stop with its grace time, and some.
 const ANSWER_TIMEOUT_S: u64 = 60;
+/// For an agent whose bottle was cancelled, in seconds; then it is killed. Cancelling takes five in
+/// all.
+const CANCELLED_GRACE_S: i32 = 2;
+/// For an answer that needs no work.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a removal that somebody else has begun.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A Docker daemon, as far as this installation's containers go.
 pub struct DockerEngine {
     docker: Docker,
-    events: Mutex<Option<Events>>,
+    events: Mutex<Subscription>,
+    ended: Ended,
+    platform: Platform,
     instance: String,
     network: String,
     sidecar_program: PathBuf,
 }
-
-type Events = BoxStream<'static, Result<EventMessage, DockerError>>;
 
 impl fmt::Debug for DockerEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,9 +100,12 @@ impl DockerEngine {
                 .negotiate_version()
                 .await
                 .map_err(failed(&what))?;
+        let version = docker.version().await.map_err(failed(&what))?;
         Ok(Self {
             docker,
-            events: Mutex::new(None),
+            events: Mutex::new(Subscription::default()),
+            ended: Ended::default(),
+            platform: Platform { os: version.os, architecture: version.arch },
             instance: instance.to_owned(),
             network: network.to_owned(),
             sidecar_program: programs.join("sidecar"),
@@ -93,48 +120,36 @@ impl DockerEngine {
         image::name(&self.sidecar_program)
     }
 
-    fn subscribe(&self) -> Events {
-        let label = format!("{LABEL_INSTANCE}={}", self.instance);
-        let kind = EventMessageTypeEnum::CONTAINER.to_string();
-        let events =
-            ["die", "pause", "unpause", "destroy", "start", "oom"].map(str::to_owned).to_vec();
-        let filters = [
-            ("label".to_owned(), vec![label]),
-            ("type".to_owned(), vec![kind]),
-            ("event".to_owned(), events),
-        ];
-        let options = EventsOptionsBuilder::new().filters(&filters.into()).build();
-        self.docker.events(Some(options)).boxed()
-    }
-
-    async fn inspect(
-        &self,
-        slug: &Slug,
-        role: Role,
-    ) -> Result<Option<ContainerInspectResponse>, EngineError> {
+    async fn inspect(&self, slug: &Slug, role: Role) -> Result<Option<Found>, EngineError> {
         let name = role.container_name(slug);
         let found = match self.docker.inspect_container(&name, None).await {
             Ok(found) => found,
             Err(error) if status(&error) == Some(404) => return Ok(None),
             Err(error) => return Err(failed(&format!("inspect {name}"))(error)),
         };
-        let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-        match labels.and_then(|labels| labels.get(LABEL_INSTANCE)) {
-            Some(instance) if *instance == self.instance => Ok(Some(found)),
-            Some(_) | None => Err(EngineError::Foreign { name, id: found.id.unwrap_or_default() }),
+        if found::ours(&found, &self.instance, slug, role) {
+            return Ok(Some(found::found(found)));
         }
+        Err(EngineError::Foreign { name, id: found.id.unwrap_or_default() })
     }
 
-    async fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+    /// Makes a container; one that is there already is taken if it is ours.
+    async fn create(&self, spec: &ContainerSpec) -> Result<Option<Found>, EngineError> {
         let name = spec.role.container_name(&spec.slug);
+        if spec.role == Role::Bottle {
+            image::check(&self.docker, &spec.image, &self.platform).await?;
+        }
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let body = create_body(spec, &self.instance, &self.network);
         match self.docker.create_container(Some(options), body).await {
-            Ok(_) => Ok(()),
-            // Somebody was quicker; inspecting says whether it was us.
-            Err(error) if status(&error) == Some(409) => {
-                self.inspect(&spec.slug, spec.role).await.map(|_| ())
+            Ok(made) => {
+                for warning in made.warnings {
+                    tracing::warn!(%name, warning, "the engine warns");
+                }
+                Ok(Some(Found { id: made.id, condition: Container::Created, broken: false }))
             }
+            // Somebody was quicker; inspecting says whether it was us.
+            Err(error) if status(&error) == Some(409) => self.inspect(&spec.slug, spec.role).await,
             Err(error) => {
                 Err(missing(&format!("create {name} from {}", spec.image), spec.role)(error))
             }
@@ -144,65 +159,88 @@ impl DockerEngine {
     /// Makes and starts what is missing.
     async fn run(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
         let name = spec.role.container_name(&spec.slug);
-        let found = match self.inspect(&spec.slug, spec.role).await? {
-            Some(found) => condition(&found),
-            None => {
-                self.create(spec).await?;
-                Container::Created
-            }
+        let mut found = self.inspect(&spec.slug, spec.role).await?;
+        if found.as_ref().is_some_and(|found| found.broken) {
+            self.ensure_removed(&spec.slug, spec.role).await?;
+            found = None;
+        }
+        let found = match found {
+            Some(found) => Some(found),
+            None => self.create(spec).await?,
         };
-        let done = match found {
+        let Some(Found { id, condition, .. }) = found else {
+            let message = "it was removed while it was made".to_owned();
+            let what = format!("create {name}");
+            return Err(EngineError::Refused { what, message, transient: true });
+        };
+        let done = match condition {
             Container::Running => return Ok(()),
-            Container::Paused => self.docker.unpause_container(&name).await,
+            Container::Paused => self.docker.unpause_container(&id).await,
             Container::Created | Container::Exited { .. } | Container::Missing => {
-                self.docker.start_container(&name, None).await
+                self.docker.start_container(&id, None).await
             }
         };
         already(done, 304).map_err(missing(&format!("start {name}"), spec.role))
+    }
+
+    /// Waits for the end of a removal that somebody else has begun.
+    async fn removed(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let deadline = Instant::now() + REMOVAL_PATIENCE;
+        loop {
+            match self.docker.inspect_container(id, None).await {
+                Err(error) if status(&error) == Some(404) => return Ok(()),
+                Err(error) => return Err(failed(&format!("inspect {name}"))(error)),
+                Ok(_) if Instant::now() < deadline => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(_) => {
+                    let message = "its removal does not end; a process of it may hang in the \
+                                   kernel, or its file system be busy";
+                    return Err(EngineError::Refused {
+                        what: format!("remove {name}"),
+                        message: message.to_owned(),
+                        transient: true,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl DockerEngine {
+    async fn stop(
+        &self,
+        slug: &Slug,
+        role: Role,
+        options: StopContainerOptionsBuilder,
+    ) -> Result<(), EngineError> {
+        let name = role.container_name(slug);
+        let Some(found) = self.inspect(slug, role).await? else { return Ok(()) };
+        match found.condition {
+            Container::Running => {}
+            Container::Paused => {
+                // A paused program cannot obey SIGTERM: Docker would wait and then kill it
+                // (CASES 173).
+                let woken = self.docker.unpause_container(&found.id).await;
+                let woken = already(already(already(woken, 409), 500), 404);
+                woken.map_err(failed(&format!("unpause {name}")))?;
+            }
+            Container::Created | Container::Exited { .. } | Container::Missing => return Ok(()),
+        }
+        let stopped = self.docker.stop_container(&found.id, Some(options.build())).await;
+        already(already(stopped, 304), 404).map_err(failed(&format!("stop {name}")))
     }
 }
 
 #[async_trait]
 impl Engine for DockerEngine {
     async fn prepare(&self) -> Result<(), EngineError> {
+        let info = self.docker.info().await.map_err(failed("ask what the engine can do"))?;
+        features::check(&info, features::host_has_swap())?;
         network::ensure(&self.docker, &self.network, &self.instance).await?;
         image::ensure(&self.docker, &self.sidecar_program).await
     }
 
     async fn observe(&self) -> Result<BTreeMap<Slug, Seen>, EngineError> {
-        let filter = [("label", vec![format!("{LABEL_INSTANCE}={}", self.instance)])];
-        let filter = filter.map(|(key, values)| (key.to_owned(), values)).into();
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
-        let list =
-            self.docker.list_containers(Some(options)).await.map_err(failed("list containers"))?;
-        let mut seen = BTreeMap::new();
-        for container in list {
-            let labels = container.labels.unwrap_or_default();
-            let slug = labels.get(LABEL_SLUG).and_then(|text| text.parse::<Slug>().ok());
-            let role = match labels.get(LABEL_ROLE).map(String::as_str) {
-                Some("sidecar") => Role::Sidecar,
-                Some("bottle") => Role::Bottle,
-                Some(_) | None => continue,
-            };
-            let Some(slug) = slug else { continue };
-            let state = match container.state.map(|state| state.to_string()).as_deref() {
-                Some("created") => Container::Created,
-                Some("running" | "restarting") => Container::Running,
-                Some("paused") => Container::Paused,
-                // Only an inspection tells how it ended; asked for those few alone.
-                Some(_) | None => self
-                    .inspect(&slug, role)
-                    .await?
-                    .map_or(Container::Missing, |found| condition(&found)),
-            };
-            let missing = || Seen { sidecar: Container::Missing, bottle: Container::Missing };
-            let pair = seen.entry(slug).or_insert_with(missing);
-            match role {
-                Role::Sidecar => pair.sidecar = state,
-                Role::Bottle => pair.bottle = state,
-            }
-        }
-        Ok(seen)
+        self.list().await
     }
 
     async fn ensure_running(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
@@ -221,14 +259,12 @@ impl Engine for DockerEngine {
 
     async fn ensure_paused(&self, slug: &Slug, role: Role) -> Result<Container, EngineError> {
         let name = role.container_name(slug);
-        let now = |found: Option<ContainerInspectResponse>| {
-            found.map_or(Container::Missing, |found| condition(&found))
+        let now = |found: Option<Found>| found.map_or(Container::Missing, |found| found.condition);
+        let id = match self.inspect(slug, role).await? {
+            Some(Found { id, condition: Container::Running, .. }) => id,
+            other => return Ok(now(other)),
         };
-        let found = now(self.inspect(slug, role).await?);
-        if found != Container::Running {
-            return Ok(found);
-        }
-        match self.docker.pause_container(&name).await {
+        match self.docker.pause_container(&id).await {
             Ok(()) => Ok(Container::Paused),
             // It ended or was paused between the two calls: what it is now decides (CASES 172).
             Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => {
@@ -242,34 +278,22 @@ impl Engine for DockerEngine {
     }
 
     async fn ensure_stopped(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
-        let name = role.container_name(slug);
-        let Some(found) = self.inspect(slug, role).await? else { return Ok(()) };
-        let paused = match condition(&found) {
-            Container::Running => false,
-            Container::Paused => true,
-            Container::Created | Container::Exited { .. } | Container::Missing => return Ok(()),
-        };
-        if paused {
-            // A paused program cannot obey SIGTERM: Docker would wait and then kill it (CASES 173).
-            let woken = self.docker.unpause_container(&name).await;
-            already(woken, 409).map_err(failed(&format!("unpause {name}")))?;
-        }
         // The grace time is the container's own.
-        let stopped = self
-            .docker
-            .stop_container(&name, Some(StopContainerOptionsBuilder::new().build()))
-            .await;
-        already(already(stopped, 304), 404).map_err(failed(&format!("stop {name}")))
+        self.stop(slug, role, StopContainerOptionsBuilder::new()).await
+    }
+
+    async fn ensure_ended(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
+        self.stop(slug, role, StopContainerOptionsBuilder::new().t(CANCELLED_GRACE_S)).await
     }
 
     async fn ensure_removed(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
         let name = role.container_name(slug);
-        if self.inspect(slug, role).await?.is_none() {
-            return Ok(());
-        }
+        let Some(Found { id, .. }) = self.inspect(slug, role).await? else { return Ok(()) };
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        let removed = self.docker.remove_container(&name, Some(options)).await;
-        already(already(removed, 404), 409).map_err(failed(&format!("remove {name}")))
+        match self.docker.remove_container(&id, Some(options)).await {
+            Err(error) if status(&error) == Some(409) => self.removed(&id, &name).await,
+            removed => already(removed, 404).map_err(failed(&format!("remove {name}"))),
+        }
     }
 
     async fn output(
@@ -279,11 +303,11 @@ impl Engine for DockerEngine {
         max_bytes: usize,
     ) -> Result<String, EngineError> {
         let name = role.container_name(slug);
-        if self.inspect(slug, role).await?.is_none() {
+        let Some(Found { id, .. }) = self.inspect(slug, role).await? else {
             return Ok(String::new());
-        }
+        };
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail("2000").build();
-        let mut lines = self.docker.logs(&name, Some(options));
+        let mut lines = self.docker.logs(&id, Some(options));
         let mut text = String::new();
         while let Some(line) = lines.next().await {
             let line = line.map_err(failed(&format!("read the output of {name}")))?;
@@ -296,38 +320,34 @@ impl Engine for DockerEngine {
         Ok(text)
     }
 
-    async fn changed(&self) -> Result<(), EngineError> {
-        // Only the daemon's one listener waits here. The subscription outlives the call, so that
-        // nothing is missed between two.
-        let mut subscription = self.events.lock().await;
-        let events = subscription.get_or_insert_with(|| self.subscribe());
-        match events.next().await {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => {
-                *subscription = None;
-                Err(failed("listen to events")(error))
-            }
-            None => {
-                *subscription = None;
-                let what = "listen to events".to_owned();
-                Err(EngineError::Unreachable { what, source: "the stream ended".into() })
+    async fn output_after(
+        &self,
+        slug: &Slug,
+        role: Role,
+        after: Option<Timestamp>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Timestamp, String)>, EngineError> {
+        match self.inspect(slug, role).await? {
+            Some(found) => output::after(&self.docker, &found.id, after, max_bytes).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn changed(&self) -> Result<Change, EngineError> {
+        self.next_change().await
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        match tokio::time::timeout(PING_TIMEOUT, self.docker.ping()).await {
+            Ok(answer) => answer.map(|_| ()).map_err(failed("ping")),
+            Err(slow) => {
+                Err(EngineError::Unreachable { what: "ping".to_owned(), source: Box::new(slow) })
             }
         }
     }
-}
 
-fn condition(found: &ContainerInspectResponse) -> Container {
-    let state = found.state.as_ref();
-    match state.and_then(|state| state.status) {
-        Some(ContainerStateStatusEnum::CREATED) => Container::Created,
-        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING) => {
-            Container::Running
-        }
-        Some(ContainerStateStatusEnum::PAUSED) => Container::Paused,
-        Some(_) | None => Container::Exited {
-            code: state.and_then(|state| state.exit_code).unwrap_or(-1),
-            out_of_memory: state.and_then(|state| state.oom_killed).unwrap_or(false),
-        },
+    async fn root(&self) -> Option<PathBuf> {
+        self.docker.info().await.ok()?.docker_root_dir.map(PathBuf::from)
     }
 }
 
@@ -339,43 +359,5 @@ fn keep_end(text: &mut String, max_bytes: usize) {
             start += 1;
         }
         text.drain(..start);
-    }
-}
-
-/// The HTTP status of an answer, if the daemon answered.
-fn status(error: &DockerError) -> Option<u16> {
-    match error {
-        DockerError::DockerResponseServerError { status_code, .. } => Some(*status_code),
-        _ => None,
-    }
-}
-
-/// Counts one status as success: it is already as it should be.
-fn already(result: Result<(), DockerError>, code: u16) -> Result<(), DockerError> {
-    match result {
-        Err(error) if status(&error) == Some(code) => Ok(()),
-        other => other,
-    }
-}
-
-/// For what a container is made of: the answer 404 has a name of its own.
-fn missing(what: &str, role: Role) -> impl FnOnce(DockerError) -> EngineError + use<> {
-    let what = what.to_owned();
-    move |error| match error {
-        DockerError::DockerResponseServerError { status_code: 404, message } => {
-            EngineError::Missing { what, message, role }
-        }
-        other => failed(&what)(other),
-    }
-}
-
-fn failed(what: &str) -> impl FnOnce(DockerError) -> EngineError + use<> {
-    let what = what.to_owned();
-    move |error| match error {
-        DockerError::DockerResponseServerError { status_code, message } => {
-            // A bad request stays so; a server's fault (a full disk) may pass.
-            EngineError::Refused { what, message, transient: status_code >= 500 }
-        }
-        other => EngineError::Unreachable { what, source: Box::new(other) },
     }
 }

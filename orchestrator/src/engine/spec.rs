@@ -152,7 +152,7 @@ const HOME: &str = "/home/agent";
 const PROGRAM: &str = "/opt/bot-bottle/bin/bottle";
 
 /// What `make setup` builds; for profiles that name no image.
-const DEFAULT_IMAGE: &str = "bot-bottle/default:bookworm";
+pub const DEFAULT_IMAGE: &str = "bot-bottle/default:bookworm";
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;

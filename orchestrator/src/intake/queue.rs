@@ -8,9 +8,10 @@ mod dir;
 mod watch;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use orchestrator_core::{
@@ -39,12 +40,15 @@ pub struct Relay {
     data_dir: PathBuf,
     store: Store,
     watches: Watches,
+    /// Which directory was read last for each bottle that is watched.
+    seen: Mutex<BTreeMap<Slug, dir::Identity>>,
 }
 
 impl Relay {
     /// A relay over the bottles below `data_dir`.
     pub fn new(data_dir: &Path, store: Store) -> Self {
-        Self { data_dir: data_dir.to_owned(), store, watches: Watches::start() }
+        let data_dir = data_dir.to_owned();
+        Self { data_dir, store, watches: Watches::start(), seen: Mutex::default() }
     }
 
     /// Watches a bottle's queue from now on; may be repeated.
@@ -54,6 +58,7 @@ impl Relay {
 
     /// Ends watching a bottle's queue.
     pub fn unwatch(&self, slug: &Slug) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(slug);
         self.watches.remove(Places::of(&self.data_dir, slug).queue.join("new"));
     }
 
@@ -76,10 +81,13 @@ impl Relay {
         let owner = uid(bottle.serial, Role::Sidecar);
         let nonce = bottle.nonce.clone();
         let read = tokio::task::spawn_blocking(move || {
-            dir::read(&queue, owner, nonce.as_ref()).map(|found| (queue, found))
+            dir::read(&queue, owner, nonce.as_ref()).map(|read| (queue, read))
         });
         let (queue, mut found) = match read.await {
-            Ok(Ok(read)) => read,
+            Ok(Ok((queue, (identity, found)))) => {
+                self.recognise(slug, identity);
+                (queue, found)
+            }
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Ok(Err(error)) => return Err(unreadable(slug, &error.to_string())),
             Err(broken) => return Err(unreadable(slug, &broken.to_string())),
@@ -93,6 +101,20 @@ impl Relay {
             tracing::warn!(%slug, %error, "cannot clear a queue; it will be read again");
         }
         Ok(true)
+    }
+
+    /// A watch stays with the directory that it was set on, whatever takes that one's name: the new
+    /// one gets its own (CASES 124).
+    fn recognise(&self, slug: &Slug, identity: dir::Identity) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.insert(slug.clone(), identity);
+        drop(seen);
+        if before.is_some_and(|before| before != identity) {
+            tracing::warn!(%slug, "a queue was replaced by another directory; reading that one");
+            let new = Places::of(&self.data_dir, slug).queue.join("new");
+            self.watches.remove(new.clone());
+            self.watches.add(new);
+        }
     }
 
     /// Stores what is new; what cannot be used is marked as such.

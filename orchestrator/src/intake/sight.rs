@@ -1,16 +1,22 @@
 //! Looking at the forge: what an issue, its pull requests and its remarks are right now.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod people;
+mod pulls;
 
-use forge::{Forge, ForgeError};
+use std::collections::BTreeSet;
+
+use forge::{Forge, ForgeError, Repository};
+use futures_util::future::try_join_all;
 use orchestrator_core::{
     bottle::{Bottle, Heard},
     policy::{Remark, SeenIssue, Sight},
 };
 use protocol::{
     ids::{IssueNumber, Login, RepoName},
-    item::{Issue, Permission, PullState, Review, Verdict},
+    item::{Issue, Permission, PullState, Review, ReviewComment, Verdict},
 };
+
+pub use pulls::owner_by_branch;
 
 /// Who looks, and for whom.
 #[derive(Debug, Clone, Copy)]
@@ -21,91 +27,124 @@ pub struct Whose<'a> {
     pub org: &'a Login,
     /// The daemon's own account.
     pub us: &'a Login,
+    /// Labels that ask for an agent begin with this.
+    pub label: &'a str,
 }
 
-/// Reads everything that a decision about `number` needs. `bottle` is the live bottle that the
-/// number belongs to, if any.
+/// What a look is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The repository.
+    pub repo: &'a RepoName,
+    /// The issue or pull request.
+    pub number: IssueNumber,
+    /// The live bottle that the number belongs to, if any.
+    pub bottle: Option<&'a Bottle>,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// For [`orchestrator_core::policy::decide`].
+    pub sight: Sight,
+    /// Numbers that are pull requests of the bottle's branch, by the forge's word, and were not
+    /// known as such.
+    pub ours: Vec<IssueNumber>,
+    /// Numbers that its sidecar claimed and that are not.
+    pub foreign: Vec<IssueNumber>,
+    /// Not all that was said could be judged in one look.
+    pub more: bool,
+}
+
+/// Reads everything that a decision needs. An issue that asks for nothing, and has no bottle, is
+/// read no further: anybody may open thousands.
 ///
 /// # Errors
 /// The forge's. An issue or pull request that is gone is part of the sight and no error. A
 /// repository that is gone is an error: from here it looks the same as a permission that was taken
-/// from us for a moment, and that must not end a bottle.
-pub async fn look(
-    whose: &Whose<'_>,
-    repo: &RepoName,
-    number: IssueNumber,
-    bottle: Option<&Bottle>,
-) -> Result<Sight, ForgeError> {
-    let forge = whose.forge;
-    let repository = forge.repository(repo).await?;
-    let issue = match bottle {
-        Some(bottle) => bottle.home.issue,
-        None => Some(number),
+/// from us for a moment, and that must not end a bottle. One that was renamed is part of the sight.
+pub async fn look(whose: &Whose<'_>, target: Target<'_>) -> Result<Seen, ForgeError> {
+    let Target { repo, number, bottle } = target;
+    let issue = bottle.map_or(Some(number), |bottle| bottle.home.issue);
+    let read = tokio::try_join!(
+        whose.forge.repository(repo),
+        see_issue(whose, target, issue),
+        pulls::look(whose.forge, target),
+    );
+    let (repository, issue, pulls) = match read {
+        Ok(read) => read,
+        Err(error) => return moved(whose.forge, repo, error).await,
     };
-    let seen = match issue {
-        Some(issue) => see_issue(whose, repo, issue).await?,
-        None => SeenIssue::None,
+    let spoken = match bottle.is_some() || asks(whose, &issue) {
+        true => spoken(whose.forge, repo, &issue, &pulls.states).await?,
+        false => vec![],
     };
-    let pulls = match bottle {
-        Some(bottle) => own_pulls(forge, repo, bottle).await?,
-        None => vec![],
-    };
-    let mut spoken = Vec::new();
-    if let SeenIssue::There { issue, .. } = &seen {
-        spoken.extend(comments(forge, repo, issue.number).await?);
-    }
-    for (pull, _) in pulls.iter().filter(|(_, state)| state.is_some()) {
-        spoken.extend(comments(forge, repo, *pull).await?);
-        spoken.extend(reviews(forge, repo, *pull).await?);
-    }
-    let remarks = with_permissions(forge, repo, bottle, spoken).await?;
-    Ok(Sight {
+    let people::Judged { remarks, more } = people::judge(whose.forge, target, spoken).await?;
+    let Repository { archived, default_branch, .. } = repository;
+    let sight = Sight {
         repo: repo.clone(),
-        archived: repository.archived,
-        base: repository.default_branch.parse().ok(),
-        issue: seen,
-        pulls,
+        archived,
+        base: default_branch.parse().ok(),
+        issue,
+        pulls: pulls.states,
         remarks,
-    })
+    };
+    Ok(Seen { sight, ours: pulls.ours, foreign: pulls.foreign, more })
 }
 
-/// The pull requests that the bottle's sidecar told of, as far as they really are of its branch: a
-/// compromised sidecar may name others.
-async fn own_pulls(
-    forge: &dyn Forge,
-    repo: &RepoName,
-    bottle: &Bottle,
-) -> Result<Vec<(IssueNumber, Option<PullState>)>, ForgeError> {
-    let mut pulls = Vec::new();
-    for number in &bottle.pull_requests {
-        match there(forge.read_pr(repo, *number).await)? {
-            Some(pull) if pull.head_branch == bottle.home.branch.as_str() => {
-                pulls.push((*number, Some(pull.state)));
-            }
-            Some(_) => tracing::warn!(slug = %bottle.slug, %number, "not of this bottle's branch"),
-            None => pulls.push((*number, None)),
-        }
+/// A repository that has another name now: nothing else is known of it.
+async fn moved(forge: &dyn Forge, repo: &RepoName, error: ForgeError) -> Result<Seen, ForgeError> {
+    let may_be = matches!(error, ForgeError::Gone { .. } | ForgeError::BadAnswer { .. });
+    let name = if may_be { forge.new_name(repo).await.ok().flatten() } else { None };
+    let Some(name) = name else { return Err(error) };
+    let sight = Sight {
+        repo: repo.clone(),
+        archived: false,
+        base: None,
+        issue: SeenIssue::Elsewhere(name),
+        pulls: vec![],
+        remarks: vec![],
+    };
+    Ok(Seen { sight, ours: vec![], foreign: vec![], more: false })
+}
+
+/// Whether an issue asks for an agent.
+fn asks(whose: &Whose<'_>, issue: &SeenIssue) -> bool {
+    match issue {
+        SeenIssue::There { issue, .. } => is_asking(whose, issue),
+        SeenIssue::Gone | SeenIssue::None | SeenIssue::Elsewhere(_) => false,
     }
-    Ok(pulls)
+}
+
+fn is_asking(whose: &Whose<'_>, issue: &Issue) -> bool {
+    issue.labels.iter().any(|label| label.starts_with(whose.label))
 }
 
 async fn see_issue(
     whose: &Whose<'_>,
-    repo: &RepoName,
-    number: IssueNumber,
+    target: Target<'_>,
+    number: Option<IssueNumber>,
 ) -> Result<SeenIssue, ForgeError> {
-    let issue: Issue = match whose.forge.read_issue(repo, number).await {
+    let Some(number) = number else { return Ok(SeenIssue::None) };
+    let issue: Issue = match whose.forge.read_issue(target.repo, number).await {
         Ok(issue) => issue,
         Err(ForgeError::WrongKind { .. }) => return Ok(SeenIssue::None),
         Err(ForgeError::Gone { .. }) => return Ok(SeenIssue::Gone),
         Err(error) => return Err(error),
     };
-    let mut members = BTreeSet::new();
-    for assignee in &issue.assignees {
-        if whose.forge.is_org_member(whose.org, assignee).await? {
-            members.insert(assignee.clone());
-        }
-    }
+    let members = match target.bottle.is_some() || is_asking(whose, &issue) {
+        true => members(whose, &issue).await?,
+        false => BTreeSet::new(),
+    };
+    Ok(SeenIssue::There { issue: Box::new(issue), members })
+}
+
+async fn members(whose: &Whose<'_>, issue: &Issue) -> Result<BTreeSet<Login>, ForgeError> {
+    let asked = issue.assignees.iter().map(async |assignee| {
+        let is_member = whose.forge.is_org_member(whose.org, assignee).await?;
+        Ok::<_, ForgeError>(is_member.then(|| assignee.clone()))
+    });
+    let members: BTreeSet<Login> = try_join_all(asked).await?.into_iter().flatten().collect();
     // "Not a member" and "you may not see" are one answer: it counts only from somebody who sees.
     if members.is_empty()
         && !issue.assignees.is_empty()
@@ -116,7 +155,31 @@ async fn see_issue(
             message: format!("make {} a member of it", whose.us),
         });
     }
-    Ok(SeenIssue::There { issue: Box::new(issue), members })
+    Ok(members)
+}
+
+/// Everything that was said on an issue and its pull requests.
+async fn spoken(
+    forge: &dyn Forge,
+    repo: &RepoName,
+    issue: &SeenIssue,
+    pulls: &[(IssueNumber, Option<PullState>)],
+) -> Result<Vec<Remark>, ForgeError> {
+    let on_issue = async {
+        match issue {
+            SeenIssue::There { issue, .. } => comments(forge, repo, issue.number).await,
+            SeenIssue::Gone | SeenIssue::None | SeenIssue::Elsewhere(_) => Ok(vec![]),
+        }
+    };
+    let there = pulls.iter().filter(|(_, state)| state.is_some()).map(|(pull, _)| *pull);
+    let on_pulls = try_join_all(there.map(async |pull| {
+        tokio::try_join!(comments(forge, repo, pull), reviews(forge, repo, pull))
+    }));
+    let (mut spoken, on_pulls) = tokio::try_join!(on_issue, on_pulls)?;
+    spoken.extend(
+        on_pulls.into_iter().flat_map(|(comments, reviews)| comments.into_iter().chain(reviews)),
+    );
+    Ok(spoken)
 }
 
 async fn comments(
@@ -142,70 +205,41 @@ async fn reviews(
     on: IssueNumber,
 ) -> Result<Vec<Remark>, ForgeError> {
     let reviews = there(forge.read_reviews(repo, on).await)?.unwrap_or_default();
+    Ok(reviews.into_iter().flat_map(|review| review_remarks(on, review)).collect())
+}
+
+/// A review's own words, and each remark on a line as one of its own: it may be an answer that came
+/// later and by somebody else, whose rights are not the reviewer's.
+fn review_remarks(on: IssueNumber, review: Review) -> Vec<Remark> {
+    let at = review.submitted_at;
+    let remark =
+        |id, author, text| Remark { id, on, author, permission: Permission::None, text, at };
     // An approval without a word asks for nothing.
-    let says_something = |review: &Review| {
-        review.verdict == Verdict::ChangesRequested
-            || !review.body.trim().is_empty()
-            || !review.comments.is_empty()
-    };
-    let remark = |review: Review| Remark {
-        id: Heard::Review(review.id),
-        on,
-        text: review_text(&review),
-        author: review.author,
-        permission: Permission::None,
-        at: review.submitted_at,
-    };
-    Ok(reviews.into_iter().filter(says_something).map(remark).collect())
-}
-
-/// A review's text, each remark with its file and line.
-fn review_text(review: &Review) -> String {
-    let mut text = match review.verdict {
-        Verdict::Approved => "Approved.".to_owned(),
-        Verdict::ChangesRequested => "Changes requested.".to_owned(),
-        Verdict::Commented | Verdict::Pending => String::new(),
-    };
-    let lines = review.comments.iter().map(|comment| {
-        let line = comment.line.map(|line| format!(":{line}")).unwrap_or_default();
-        format!("{}{line}: {}", comment.path, comment.body)
+    let speaks = review.verdict == Verdict::ChangesRequested || !review.body.trim().is_empty();
+    let own =
+        speaks.then(|| remark(Heard::Review(review.id), review.author.clone(), said(&review)));
+    let lines = review.comments.into_iter().filter(|line| !line.body.trim().is_empty());
+    let lines = lines.map(|line| {
+        let text = on_line(&line);
+        remark(Heard::Line(line.id), line.author, text)
     });
-    for part in
-        std::iter::once(review.body.clone()).chain(lines).filter(|part| !part.trim().is_empty())
-    {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&part);
-    }
-    text
+    own.into_iter().chain(lines).collect()
 }
 
-/// Asks what the authors may do, each once, and only for what the bottle has not heard.
-async fn with_permissions(
-    forge: &dyn Forge,
-    repo: &RepoName,
-    bottle: Option<&Bottle>,
-    mut remarks: Vec<Remark>,
-) -> Result<Vec<Remark>, ForgeError> {
-    let mut known: BTreeMap<Login, Permission> = BTreeMap::new();
-    for remark in &mut remarks {
-        let heard = bottle.is_none_or(|bottle| {
-            bottle.heard.contains(&remark.id) || bottle.login == remark.author
-        });
-        if heard {
-            continue;
-        }
-        remark.permission = match known.get(&remark.author) {
-            Some(permission) => *permission,
-            None => {
-                let asked = forge.permission_of(repo, &remark.author).await?;
-                *known.entry(remark.author.clone()).or_insert(asked)
-            }
-        };
-    }
-    remarks.sort_by_key(|remark| (remark.at, remark.id));
-    Ok(remarks)
+fn said(review: &Review) -> String {
+    let verdict = match review.verdict {
+        Verdict::Approved => "Approved.",
+        Verdict::ChangesRequested => "Changes requested.",
+        Verdict::Commented | Verdict::Pending => "",
+    };
+    let parts = [verdict, review.body.as_str()];
+    parts.into_iter().filter(|part| !part.trim().is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// A remark with its file and line.
+fn on_line(comment: &ReviewComment) -> String {
+    let line = comment.line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}{line}: {}", comment.path, comment.body)
 }
 
 /// What is gone is a fact, not a failure.

@@ -3,25 +3,29 @@
 //! The route chooses the verifier, never a header. What is stored is a hint (repository and number)
 //! under the delivery's id; the text of the delivery is not kept.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use forge::webhook::{Delivery, DeliveryError, WebhookSecrets, read_gitea, verify_gitea};
+use forge::webhook::{Delivery, DeliveryError, Hint, WebhookSecrets, read_gitea, verify_gitea};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use protocol::{
-    ids::{IssueNumber, RepoName},
+    ids::{IssueNumber, Login, RepoName},
     limits,
 };
 use tokio::sync::Notify;
 
-use crate::{clock, store::Store};
+use super::pulse::Pulse;
+use crate::{
+    clock,
+    store::{Hinted, Store},
+};
 
 /// A pause longer than this inside a body ends it (CASES 15).
 const IDLE: Duration = Duration::from_secs(5);
@@ -37,6 +41,10 @@ pub struct Hooks {
     pub store: Store,
     /// Told when there is something new.
     pub news: Arc<Notify>,
+    /// Our own accounts: what they say is no news.
+    pub own: BTreeSet<Login>,
+    /// Told how deliveries come.
+    pub pulse: Arc<Pulse>,
 }
 
 /// The routes of the daemon's HTTP server.
@@ -59,25 +67,38 @@ pub fn parse_lane(lane: &str) -> Option<(RepoName, IssueNumber)> {
 }
 
 async fn wrong_method() -> Response {
-    answer(StatusCode::METHOD_NOT_ALLOWED, "deliver with POST; set the webhook's method to POST")
+    let text = "deliver with POST; set the webhook's method to POST";
+    with(answer(StatusCode::METHOD_NOT_ALLOWED, text), header::ALLOW, "POST")
 }
 
 async fn receive(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Body) -> Response {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, "deliver without a content encoding");
     }
+    // Before the signature: forges sign the JSON and not the form that they wrap it in, and who
+    // reads "wrong signature" looks for a mistake that there is not.
+    if !is_json(&headers) {
+        return unreadable(&DeliveryError::ContentType);
+    }
     let body = match tokio::time::timeout(limits::WEBHOOK_TIMEOUT, whole(body)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(refusal)) => return refusal,
+        Ok(Err(refusal)) => {
+            if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                hooks.pulse.missed.notify_one();
+            }
+            return refusal;
+        }
         Err(_) => return answer(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
     };
     if let Err(error) = verify_gitea(&hooks.secrets, &headers, &body) {
         tracing::warn!(%error, "refused a delivery");
+        hooks.pulse.refused();
         return answer(
             StatusCode::UNAUTHORIZED,
             "the signature is missing or wrong; compare the webhook's secret",
         );
     }
+    hooks.pulse.delivered(clock::now());
     let delivery = match read_gitea(&headers, &body) {
         Ok(delivery) => delivery,
         Err(error) => return unreadable(&error),
@@ -118,24 +139,45 @@ async fn accept(hooks: &Hooks, delivery: Delivery) -> Response {
             "this repository is not served; add it to forge.repositories",
         );
     };
+    if is_echo(hooks, &delivery) {
+        hooks.pulse.echoed();
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let key = format!("gitea:{}", delivery.id);
     let lane = lane(repo, number);
-    let stored =
-        hooks.store.write(move |books| books.arrive(&key, Some(&lane), clock::now())).await;
+    let (now, horizon) = (clock::now(), hooks.pulse.horizon(clock::now()));
+    let stored = hooks.store.write(move |books| books.hint(&key, &lane, now, horizon)).await;
     match stored {
-        Ok(true) => {
+        Ok(Hinted::New) => {
             hooks.news.notify_one();
             answer(StatusCode::ACCEPTED, "stored")
         }
-        Ok(false) => answer(StatusCode::OK, "known already"),
+        Ok(Hinted::Merged) => answer(StatusCode::ACCEPTED, "going to be looked at already"),
+        Ok(Hinted::Known) => answer(StatusCode::OK, "known already"),
         Err(error) => {
             tracing::error!(%error, "cannot store a delivery");
-            let mut refusal =
+            // Forges do not repeat: it is looked for.
+            hooks.pulse.missed.notify_one();
+            let refusal =
                 answer(StatusCode::SERVICE_UNAVAILABLE, "cannot store it now; deliver it again");
-            refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-            refusal
+            with(refusal, header::RETRY_AFTER, "30")
         }
     }
+}
+
+/// Whether one of our own accounts said something. It would wake nobody, and an agent that reports
+/// its progress would keep us busy looking. What else they do is looked at: a label is a label.
+fn is_echo(hooks: &Hooks, delivery: &Delivery) -> bool {
+    let is_said = matches!(delivery.hint, Hint::Comment { .. } | Hint::Review { .. });
+    let sender = delivery.sender.as_str();
+    is_said && hooks.own.iter().any(|own| own.as_str().eq_ignore_ascii_case(sender))
+}
+
+/// Whether a delivery says of itself that it is JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|value| value.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn unreadable(error: &DeliveryError) -> Response {
@@ -152,6 +194,11 @@ fn unreadable(error: &DeliveryError) -> Response {
         | DeliveryError::Contradiction { .. } => StatusCode::BAD_REQUEST,
     };
     answer(status, &error.to_string())
+}
+
+fn with(mut response: Response, name: HeaderName, value: &'static str) -> Response {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
 }
 
 fn answer(status: StatusCode, text: &str) -> Response {

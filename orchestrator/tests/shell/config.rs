@@ -9,7 +9,10 @@ use std::{
 };
 
 use nix::{sys::stat::Mode, unistd::mkfifo};
-use orchestrator::config::{Config, Mistakes, data_dir, load};
+use orchestrator::config::{
+    Config, FileSystem, Mistakes, check, config_file, data_dir, effective, file_system, load,
+    schemas,
+};
 use tempfile::TempDir;
 
 const GOOD: &str = r#"
@@ -82,9 +85,17 @@ impl Place {
     /// What is printed, without the directory's name.
     fn mistakes(&self) -> String {
         let Err(Mistakes(mistakes)) = self.load() else { return "none\n".to_owned() };
+        self.told(&mistakes)
+    }
+
+    fn told(&self, mistakes: &[orchestrator::config::Mistake]) -> String {
         let dir = self.0.path().display().to_string();
         let line = |m: &orchestrator::config::Mistake| format!("{m}\n  hint: {}\n", m.hint);
         mistakes.iter().map(line).collect::<String>().replace(&dir, "<dir>")
+    }
+
+    fn key(&self, line: &str) {
+        self.replace("config.toml", "org =", &format!("{line}\norg ="));
     }
 }
 
@@ -97,7 +108,7 @@ fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
 
 type Change = fn(&Place);
 
-// CASES 218-220, 223
+// CASES 6, 218-224, 231
 #[test]
 fn each_mistake_is_told_with_its_place_and_what_to_do() {
     let cases: &[(&str, Change)] = &[
@@ -116,6 +127,9 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
         }),
         ("a FIFO", |p| fifo(&p.path("config.toml"))),
         ("2 MiB", |p| p.write("config.toml", &vec![b'#'; 2 << 20])),
+        ("100 MB", |p| {
+            fs::File::create(p.path("config.toml")).unwrap().set_len(100_000_000).unwrap();
+        }),
         ("secret open to others", |p| {
             let open = fs::Permissions::from_mode(0o644);
             fs::set_permissions(p.path("secrets/forge.token"), open).unwrap();
@@ -177,6 +191,50 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
                 .as_bytes(),
             );
         }),
+        ("still placeholders", |p| {
+            p.replace("config.toml", "https://git.example.org/", "CHANGE-ME");
+            p.replace("config.toml", "team/project", "CHANGE-ME");
+            p.replace("agents/implementer.toml", "my-agent", "CHANGE-ME");
+        }),
+        ("patterns and addresses on the allow-list", |p| {
+            p.replace(
+                "config.toml",
+                "\"team/project\"",
+                r#""*", "team/*", "*.com", ".com", "localhost", "10.0.0.1", "https://h/team/project",
+                "u@h/team", "team/project/x", "team/project:1", "team/project", "Team/Project""#,
+            );
+        }),
+        ("branch prefix of a ref", |p| p.key("branch_prefix = \"refs/heads/x\"")),
+        ("branch prefix of the default branch", |p| p.key("branch_prefix = \"main\"")),
+        ("branch prefix empty", |p| p.key("branch_prefix = \"\"")),
+        ("branch prefix with a slash at its end", |p| p.key("branch_prefix = \"bots/\"")),
+        ("branch prefix with a star", |p| p.key("branch_prefix = \"bots*\"")),
+        ("somebody else's home", |p| {
+            p.write("config.toml", format!("data_dir = \"~bob/data\"\n{GOOD}").as_bytes());
+        }),
+        ("configuration that everybody may change", |p| {
+            let open = fs::Permissions::from_mode(0o666);
+            fs::set_permissions(p.path("config.toml"), open).unwrap();
+        }),
+        ("a link through a directory that everybody may change", |p| {
+            fs::create_dir(p.path("open")).unwrap();
+            fs::create_dir(p.path("data")).unwrap();
+            std::os::unix::fs::symlink(p.path("data"), p.path("open/link")).unwrap();
+            fs::set_permissions(p.path("open"), fs::Permissions::from_mode(0o777)).unwrap();
+            p.write("config.toml", format!("data_dir = \"open/link/x\"\n{GOOD}").as_bytes());
+        }),
+        ("images", |p| {
+            p.write("bottles/a.toml", b"image = \"debian:12\"\n");
+            p.write("bottles/b.toml", b"image = \"debian:12\"\nallow_unpinned = true\n");
+            p.write("bottles/c.toml", b"image = \"debian@sha256:12\"\nallow_unpinned = true\n");
+            let pinned = format!("image = \"debian:12@sha256:{}\"\n", "0a".repeat(32));
+            p.write("bottles/d.toml", pinned.as_bytes());
+            p.write("bottles/e.toml", b"image = \"--privileged\"\n");
+        }),
+        ("everything in one file at once", |p| {
+            p.write("config.toml", b"[forge]\nurl = 5\norg = \"a\"\norg = \"b\"\nrepositorys = []\nid = true\n\
+                [limits]\nslots = \"4\"\nwatch = \"1h\"\npoll = \"0\"\n[sever]\nlisten = \"x\"\n[server]\nlisten = \"x\"\n");
+        }),
         ("several at once", |p| {
             p.replace("config.toml", "https://git.example.org/", "git");
             p.replace("config.toml", "bot-bottle", "");
@@ -207,9 +265,114 @@ fn line_ends_and_a_byte_order_mark_of_other_systems_are_no_mistake() {
     place.write("config.toml", GOOD.replace('\n', "\r\n").as_bytes());
     place.load().unwrap();
     place.write("config.toml", format!("\u{feff}{GOOD}").as_bytes());
-    // Taken or refused, but told in a word.
-    if let Err(Mistakes(mistakes)) = place.load() {
-        assert_eq!(mistakes.len(), 1);
+    place.load().unwrap();
+}
+
+// CASES 218: a program reads where a mistake is, too.
+#[test]
+fn a_mistake_has_its_file_line_column_and_key() {
+    let place = Place::new();
+    place.key("  repositorys = []");
+    let Mistakes(mistakes) = place.load().unwrap_err();
+    let [mistake] = mistakes.as_slice() else { panic!("{mistakes:?}") };
+    assert_eq!(mistake.place.file, Some(place.path("config.toml")));
+    assert_eq!((mistake.place.line, mistake.place.column), (Some(4), Some(3)));
+    assert_eq!(mistake.place.key.as_deref(), Some("forge.repositorys"));
+    assert_eq!(mistake.hint, "did you mean repositories?");
+}
+
+// CASES 220, 224
+#[test]
+fn what_works_and_should_not_stay_so_is_told_without_refusing() {
+    let place = Place::new();
+    place.replace("config.toml", "https://git.", "http://git.");
+    fs::create_dir(place.path(".git")).unwrap();
+    place.write(
+        "agents/implementer.toml",
+        format!("{AGENT}[env]\nMODEL_API_KEY = \"x\"\nLANG = \"C\"\n").as_bytes(),
+    );
+    let checked = check(&place.path("config.toml"), &|_| None);
+    checked.config.unwrap();
+    let told = place.told(&checked.warnings);
+    for words in ["env.MODEL_API_KEY: others may read", "unencrypted", "in the work tree"] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(!told.contains("LANG"), "{told}");
+}
+
+// CASES 224
+#[test]
+fn data_that_a_restart_loses_is_told() {
+    let memory = Path::new("/dev/shm");
+    assert_eq!(file_system(memory), FileSystem::Memory, "this test needs /dev/shm in memory");
+    let place = Place::new();
+    let data = memory.join("bot-bottle-that-is-not-made");
+    place.write("config.toml", format!("data_dir = {data:?}\n{GOOD}").as_bytes());
+    let checked = check(&place.path("config.toml"), &|_| None);
+    checked.config.unwrap();
+    let told = place.told(&checked.warnings);
+    assert!(told.contains("lies in memory: a restart"), "{told}");
+}
+
+// CASES 230: half a file leads to the daemon that runs, not to another one.
+#[test]
+fn a_half_written_configuration_still_leads_to_the_data() {
+    let place = Place::new();
+    let whole = format!("data_dir = \"data\"\n{GOOD}");
+    for end in 0..=whole.len() {
+        let half = &whole[..end];
+        place.write("config.toml", half.as_bytes());
+        let found = data_dir(&place.path("config.toml"), &|_| None);
+        if end > "data_dir = \"data\"".len() {
+            assert_eq!(found, place.path("data"), "{half}");
+        }
+        // Without its last line break it is whole.
+        assert!(end + 1 >= whole.len() || place.load().is_err(), "{half}");
+    }
+}
+
+#[test]
+fn the_configuration_is_found_where_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let text = home.path().display().to_string();
+    let env = |name: &str| (name == "HOME").then(|| text.clone());
+    let own = home.path().join(".bot-bottle/config.toml");
+    assert_eq!(config_file(Some("x.toml".into()), &env), Path::new("x.toml"));
+    let named = |name: &str| (name == "BOT_BOTTLE_CONFIG").then(|| "/y.toml".to_owned());
+    assert_eq!(config_file(None, &named), Path::new("/y.toml"));
+    fs::create_dir(home.path().join(".bot-bottle")).unwrap();
+    fs::write(&own, "").unwrap();
+    assert_eq!(config_file(None, &env), own);
+}
+
+#[test]
+fn what_is_in_force_is_shown_without_secrets() {
+    let place = Place::new();
+    place.write(
+        "agents/implementer.toml",
+        format!("{AGENT}[env]\nMODEL_API_KEY = \"hunter2\"\nLANG = \"C\"\n").as_bytes(),
+    );
+    let shown = effective(&place.load().unwrap());
+    let text = serde_json::to_string(&shown).unwrap();
+    for secret in ["0123456789", "9876543210", "wwww", "hunter2"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let dir = place.0.path().display().to_string();
+    let text = toml::to_string(&shown).unwrap().replace(&dir, "<dir>");
+    insta::assert_snapshot!(text);
+}
+
+/// The schemas that editors use are the ones that files are checked by.
+#[test]
+fn published_schemas_are_those_in_force() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/schema");
+    for (name, schema) in schemas() {
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+        let published = fs::read_to_string(dir.join(name)).unwrap_or_default();
+        assert!(
+            published == text,
+            "`orchestrate config schema --write deploy/schema` renews {name}"
+        );
     }
 }
 
@@ -241,7 +404,8 @@ fn data_in_a_place_too_deep_for_a_socket_is_a_mistake() {
     with_data_of(107 - rest).unwrap();
     let Mistakes(mistakes) = with_data_of(107 - rest + 3).unwrap_err();
     let [mistake] = mistakes.as_slice() else { panic!("{mistakes:?}") };
-    assert!(mistake.place.ends_with("config.toml: data_dir"), "{mistake}");
+    assert_eq!(mistake.place.key.as_deref(), Some("data_dir"));
+    assert!(mistake.place.file.as_ref().unwrap().ends_with("config.toml"), "{mistake}");
     assert!(mistake.what.contains("110 bytes") && mistake.what.contains("107"), "{mistake}");
     assert!(mistake.hint.contains("3 bytes shorter"), "{}", mistake.hint);
 }
@@ -275,7 +439,7 @@ fn variables_of_the_first_version_override_the_file() {
     let Mistakes(mistakes) = place
         .load_with(&[("FORGE_GITEA_API", "nowhere"), ("FORGE_WATCHDOG_TIMEOUT", "∞")])
         .unwrap_err();
-    let places: Vec<&str> = mistakes.iter().map(|mistake| mistake.place.as_str()).collect();
+    let places: Vec<String> = mistakes.iter().map(|mistake| mistake.place.to_string()).collect();
     assert_eq!(places, ["variable FORGE_GITEA_API", "variable FORGE_WATCHDOG_TIMEOUT"]);
 }
 

@@ -1,18 +1,17 @@
 //! The engine against a Docker daemon that is a table behind a socket, with the answers of a real
 //! one (20.10.24) where something is missing.
 
+mod faults;
+mod features;
+mod ownership;
+mod world;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::{Method, StatusCode, Uri},
-    response::{IntoResponse as _, Response},
-};
+use axum::Router;
 use orchestrator::{
     config::Profile,
     engine::{
@@ -25,129 +24,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::UnixListener, task::JoinSet};
 
+use self::world::World;
 use crate::support::queued;
 
 const CLOSED: &str = "com.docker.network.bridge.enable_icc";
-
-#[derive(Debug, Default)]
-struct World {
-    /// Name to id and options.
-    networks: BTreeMap<String, (String, Value)>,
-    images: BTreeSet<String>,
-    containers: BTreeMap<String, Container>,
-    made: u32,
-}
-
-#[derive(Debug)]
-struct Container {
-    asked: Value,
-    /// The network's id, known from the first start on.
-    network: Option<String>,
-    running: bool,
-}
-
-impl World {
-    fn id(&mut self) -> String {
-        self.made += 1;
-        format!("id{}", self.made)
-    }
-
-    fn create(&mut self, name: &str, asked: Value) -> Response {
-        let image = asked["Image"].as_str().unwrap().to_owned();
-        if !self.images.contains(&image) {
-            return gone(&format!("No such image: {image}"));
-        }
-        self.containers.insert(name.to_owned(), Container { asked, network: None, running: false });
-        (StatusCode::CREATED, Json(json!({ "Id": self.id(), "Warnings": [] }))).into_response()
-    }
-
-    fn start(&mut self, name: &str) -> Response {
-        let container = self.containers.get_mut(name).unwrap();
-        let network = container.asked["HostConfig"]["NetworkMode"].as_str().unwrap();
-        if network != "none" {
-            let now = self.networks.get(network).map(|(id, _)| id);
-            match (&container.network, now) {
-                (None, None) => return gone(&format!("network {network} not found")),
-                (Some(id), now) if now != Some(id) => {
-                    return gone(&format!("network {id} not found"));
-                }
-                (_, now) => container.network = now.cloned(),
-            }
-        }
-        container.running = true;
-        StatusCode::NO_CONTENT.into_response()
-    }
-
-    fn inspect(&self, name: &str) -> Response {
-        let Some(container) = self.containers.get(name) else { return gone("no such container") };
-        let status = if container.running { "running" } else { "exited" };
-        Json(json!({
-            "Id": "c", "State": { "Status": status },
-            "Config": { "Labels": container.asked["Labels"] },
-        }))
-        .into_response()
-    }
-
-    fn answer(&mut self, method: &Method, uri: &Uri, body: &[u8]) -> Response {
-        let asked = || serde_json::from_slice::<Value>(body).unwrap();
-        let query: BTreeMap<String, String> =
-            url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect();
-        let path = uri.path().trim_start_matches("/v1.41");
-        let words: Vec<&str> = path.split('/').skip(1).collect();
-        match (method.as_str(), words.as_slice()) {
-            ("GET", ["version"]) => {
-                Json(json!({ "ApiVersion": "1.41", "Version": "20.10.24" })).into_response()
-            }
-            ("GET", ["networks", name]) => match self.networks.get(*name) {
-                Some((id, options)) => {
-                    Json(json!({ "Id": id, "Name": name, "Options": options })).into_response()
-                }
-                None => gone(&format!("network {name} not found")),
-            },
-            ("POST", ["networks", "create"]) => {
-                let (asked, id) = (asked(), self.id());
-                let name = asked["Name"].as_str().unwrap().to_owned();
-                self.networks.insert(name, (id.clone(), asked["Options"].clone()));
-                (StatusCode::CREATED, Json(json!({ "Id": id, "Warning": "" }))).into_response()
-            }
-            ("GET", ["images", name @ .., "json"]) => {
-                let name = name.join("/").replace("%3A", ":").replace("%2F", "/");
-                if self.images.contains(&name) {
-                    Json(json!({ "Id": "i" })).into_response()
-                } else {
-                    gone("no such image")
-                }
-            }
-            ("POST", ["images", "create"]) => {
-                self.images.insert(format!("{}:{}", query["repo"], query["tag"]));
-                Json(json!({ "status": "done" })).into_response()
-            }
-            ("POST", ["containers", "create"]) => self.create(&query["name"], asked()),
-            ("GET", ["containers", name, "json"]) => self.inspect(name),
-            ("POST", ["containers", name, "start"]) => self.start(name),
-            ("DELETE", ["containers", name]) => {
-                self.containers.remove(*name);
-                StatusCode::NO_CONTENT.into_response()
-            }
-            other => panic!("unexpected: {other:?}"),
-        }
-    }
-}
-
-fn gone(message: &str) -> Response {
-    (StatusCode::NOT_FOUND, Json(json!({ "message": message }))).into_response()
-}
-
-async fn answer(
-    State(world): State<Arc<Mutex<World>>>,
-    method: Method,
-    uri: Uri,
-    body: axum::body::Bytes,
-) -> Response {
-    world.lock().unwrap().answer(&method, &uri, &body)
-}
 
 struct Rig {
     _dir: TempDir,
@@ -165,7 +45,7 @@ impl Rig {
         let socket = dir.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let world = Arc::new(Mutex::new(World::default()));
-        let app = Router::new().fallback(answer).with_state(Arc::clone(&world));
+        let app = Router::new().fallback(world::answer).with_state(Arc::clone(&world));
         let mut daemon = JoinSet::new();
         daemon.spawn(async { axum::serve(listener, app).await.unwrap() });
         let engine =
@@ -178,8 +58,25 @@ impl Rig {
         Self { _dir: dir, world, engine, sidecar, bottle, _daemon: daemon }
     }
 
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// With everything that both containers need.
+    async fn ready() -> Self {
+        let rig = Self::new().await;
+        rig.engine.prepare().await.unwrap();
+        rig.world().add_image("mine:1");
+        rig
+    }
+
     fn runs(&self, name: &str) -> bool {
-        self.world.lock().unwrap().containers.get(name).is_some_and(|found| found.running)
+        self.world
+            .lock()
+            .unwrap()
+            .containers
+            .get(name)
+            .is_some_and(|found| found.status == "running")
     }
 
     /// As `docker system prune` would, of a bottle that sleeps cold.
@@ -188,11 +85,12 @@ impl Rig {
         world.networks.clear();
         world.images.clear();
         for container in world.containers.values_mut() {
-            container.running = false;
+            container.status = "exited";
         }
     }
 }
 
+const BOTTLE: &str = "implementer-aaaaa";
 const SIDECAR: &str = "implementer-aaaaa-sidecar";
 
 #[tokio::test]
@@ -229,7 +127,7 @@ async fn a_missing_image_of_a_bottle_stays_a_failure_that_says_what_to_do() {
     for words in ["No such image: mine:1", "build or pull", "bottles/<name>.toml"] {
         assert!(text.contains(words), "{text} lacks {words}");
     }
-    rig.world.lock().unwrap().images.insert("mine:1".to_owned());
+    rig.world.lock().unwrap().add_image("mine:1");
     rig.engine.ensure_running(&rig.bottle).await.unwrap();
     assert!(rig.runs("implementer-aaaaa"));
 }

@@ -13,8 +13,8 @@ use std::{
 
 use jsonrpsee::core::{RpcResult, async_trait};
 use orchestrator::{
-    effects::Executor,
-    engine::{ContainerSpec, Engine, EngineError, Role, Seen},
+    effects::{ControlSockets, Executor},
+    engine::{Change, ContainerSpec, Engine, EngineError, Role, Seen, spec},
 };
 use orchestrator_core::{
     bottle::{Bottle, Prompt, Tier},
@@ -42,6 +42,10 @@ struct Memory {
     fail_at: u32,
     /// The answer is lost, not the call.
     late: bool,
+    /// A stop never ends.
+    hangs: AtomicBool,
+    /// It answers nobody.
+    away: AtomicBool,
 }
 
 impl Memory {
@@ -77,7 +81,18 @@ impl Engine for Memory {
     async fn ensure_paused(&self, slug: &Slug, role: Role) -> Result<Container, EngineError> {
         self.call(slug, role, Some(Container::Paused)).map(|()| Container::Paused)
     }
+    async fn ping(&self) -> Result<(), EngineError> {
+        match self.away.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => {
+                Err(EngineError::Unreachable { what: "ping".to_owned(), source: "away".into() })
+            }
+        }
+    }
     async fn ensure_stopped(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.call(slug, role, Some(Container::Exited { code: 0, out_of_memory: false }))
     }
     async fn ensure_removed(&self, slug: &Slug, role: Role) -> Result<(), EngineError> {
@@ -86,7 +101,7 @@ impl Engine for Memory {
     async fn output(&self, _: &Slug, _: Role, _: usize) -> Result<String, EngineError> {
         Ok("what the agent wrote".to_owned())
     }
-    async fn changed(&self) -> Result<(), EngineError> {
+    async fn changed(&self) -> Result<Change, EngineError> {
         std::future::pending().await
     }
 }
@@ -147,7 +162,8 @@ impl Rig {
         std::fs::write(place.path("bottle"), b"").unwrap();
         let engine = Arc::new(engine);
         let port = Arc::clone(&engine) as Arc<dyn Engine>;
-        let executor = Executor::new(Arc::new(config), port, "sidecar:test".to_owned());
+        let sidecars = Arc::new(ControlSockets);
+        let executor = Executor::new(Arc::new(config), port, sidecars, "sidecar:test".to_owned());
         let bottle = queued("implementer-aaaaa", 1, 7);
         executor.ensure_places(&bottle).await.unwrap();
         let told = Arc::new(Told::default());
@@ -161,7 +177,7 @@ impl Rig {
     }
 
     async fn run(&self, effect: &Effect) -> Event {
-        self.executor.run(&self.bottle, effect).await
+        self.executor.run(&self.bottle, effect).await.expect("the engine answers")
     }
 
     /// As the daemon would: again after a failure that is said to pass.
@@ -269,4 +285,62 @@ async fn a_record_that_cannot_be_written_keeps_no_container() {
     assert_eq!(rig.run(&Effect::Remove {}).await, Event::Cleaned {});
     assert_eq!(rig.engine.states(), []);
     assert!(!root.exists());
+}
+
+// CASES 175: a process that the kernel does not let die, of one bottle among many.
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_never_ends_is_a_failure_of_that_bottle() {
+    let rig = Rig::new(Memory::default()).await;
+    rig.engine.hangs.store(true, Ordering::SeqCst);
+    for effect in [Effect::Sleep { tier: Tier::Cold }, Effect::Remove {}] {
+        let event = rig.run(&effect).await;
+        let (Event::SleepFailed { error } | Event::CleanFailed { error }) = event else {
+            panic!("{event:?}")
+        };
+        assert!(error.contains("longer than 120 s"), "{error}");
+    }
+    rig.executor.stop(&rig.bottle).await; // comes back too
+}
+
+// CASES 161
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_answers_nobody_says_nothing_about_a_bottle() {
+    for fail_at in 1..=2 {
+        let rig = Rig::new(Memory { fail_at, ..Memory::default() }).await;
+        rig.engine.away.store(true, Ordering::SeqCst);
+        assert_eq!(rig.executor.run(&rig.bottle, &awaken()).await, None);
+        rig.engine.away.store(false, Ordering::SeqCst);
+        let woken = rig.executor.run(&rig.bottle, &awaken()).await;
+        assert!(matches!(woken, Some(Event::Awoken { .. })), "{woken:?}");
+    }
+    let rig = Rig::new(Memory::default()).await;
+    rig.engine.hangs.store(true, Ordering::SeqCst);
+    rig.engine.away.store(true, Ordering::SeqCst);
+    let slept = rig.executor.run(&rig.bottle, &Effect::Sleep { tier: Tier::Cold }).await;
+    assert_eq!(slept, None, "it hangs because nobody is there");
+}
+
+// CASES 181: no mount lies where a container could put something else in its place.
+#[tokio::test]
+async fn every_mount_lies_in_a_directory_that_only_we_may_change() {
+    use std::os::unix::fs::MetadataExt as _;
+    let rig = Rig::new(Memory::default()).await;
+    let places = rig.executor.places(&rig.bottle.slug);
+    let profile = orchestrator::config::Profile::default();
+    let specs = [
+        spec::sidecar(&rig.bottle, &places, "sidecar:test"),
+        spec::bottle(&rig.bottle, &places, &profile, &rig.place.path("bottle")),
+    ];
+    let mounts: Vec<_> = specs.iter().flat_map(|spec| &spec.mounts).collect();
+    assert_eq!(mounts.len(), 6);
+    for mount in mounts {
+        let parent = mount.source.parent().unwrap();
+        let seen = std::fs::symlink_metadata(parent).unwrap();
+        assert!(seen.is_dir(), "{}", parent.display());
+        // Nobody else may change the directory of our program, nor enter the bottle's own.
+        let others = if mount.writable { 0o077 } else { 0o022 };
+        assert_eq!((seen.uid(), seen.mode() & others), (0, 0), "{}", parent.display());
+        let source = std::fs::symlink_metadata(&mount.source).unwrap();
+        assert!(!source.is_symlink(), "{}", mount.source.display());
+    }
 }

@@ -1,5 +1,8 @@
 //! Telling bottles things with the real store under it: slots, races, the kill switch.
 
+mod host;
+mod rights;
+
 use std::{collections::BTreeSet, num::NonZeroU32};
 
 use jiff::Timestamp;
@@ -27,24 +30,24 @@ fn now() -> Timestamp {
 }
 
 impl Disk {
-    async fn create(&self, laws: &Laws, bottle: Bottle) -> Result<(), StoreError> {
+    pub(crate) async fn create(&self, laws: &Laws, bottle: Bottle) -> Result<(), StoreError> {
         let laws = laws.clone();
         self.store.write(move |books| life::create(books, &laws, &bottle, now())).await
     }
 
-    async fn tell(&self, laws: &Laws, slug: &str, event: Event) -> Told {
+    pub(crate) async fn tell(&self, laws: &Laws, slug: &str, event: Event) -> Told {
         let (laws, slug) = (laws.clone(), name(slug));
         let work = move |books: &Books<'_>| life::tell(books, &laws, &slug, &event, now());
         self.store.write(work).await.unwrap()
     }
 
-    async fn state(&self, slug: &str) -> String {
+    pub(crate) async fn state(&self, slug: &str) -> String {
         let slug = name(slug);
         let found = self.store.write(move |books| books.bottle(&slug)).await.unwrap();
         found.unwrap().state.word().to_owned()
     }
 
-    async fn effect(&self, slug: &str) -> Option<Effect> {
+    pub(crate) async fn effect(&self, slug: &str) -> Option<Effect> {
         let slug = name(slug);
         let next = self.store.write(move |books| books.next_effect(&slug)).await.unwrap();
         next.map(|(_, effect)| effect)

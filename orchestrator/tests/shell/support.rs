@@ -13,7 +13,7 @@ use orchestrator::{
     store::{Store, open},
 };
 use orchestrator_core::{
-    bottle::{Bottle, Home, Origin, Prompt, State},
+    bottle::{Bottle, Claims, Home, Origin, Prompt, Rights, State},
     policy::Rules,
     timing::Timing,
 };
@@ -72,6 +72,7 @@ pub(crate) fn laws(slots: u32) -> Laws {
             own_logins: BTreeSet::from([name("implementer-bot")]),
             kill_switch: false,
         },
+        lack: None,
         forge: name("gitea"),
         branch_prefix: name("bot-bottle"),
         backend: "docker".to_owned(),
@@ -96,11 +97,15 @@ pub(crate) fn queued(slug: &str, serial: u32, issue: u64) -> Bottle {
         backend: "docker".to_owned(),
         label: None,
         pull_requests: vec![],
+        claims: Claims::default(),
         heard: BTreeSet::new(),
         waiting: vec![Prompt { source: "a test".to_owned(), text: "do it".to_owned() }],
+        asked_at: None,
+        rights: Rights::Seen { at: Timestamp::now() },
         runs: 0,
         nonce: None,
         last_checkin: None,
+        starved_at: None,
         created_at: Timestamp::UNIX_EPOCH,
         state: State::Queued { since: Timestamp::UNIX_EPOCH },
     }

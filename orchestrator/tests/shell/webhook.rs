@@ -1,6 +1,7 @@
 //! The webhook route over real connections: what is refused, what is stored, and when it answers.
 
 mod bounds;
+mod senders;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -8,7 +9,10 @@ use forge::webhook::WebhookSecrets;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use orchestrator::{
     daemon::serve_http,
-    intake::webhook::{Hooks, routes},
+    intake::{
+        pulse::Pulse,
+        webhook::{Hooks, routes},
+    },
 };
 use protocol::secret::Secret;
 use serde_json::{Value, json};
@@ -30,6 +34,7 @@ struct Server {
     address: String,
     disk: Disk,
     news: Arc<Notify>,
+    pulse: Arc<Pulse>,
     _task: JoinSet<()>,
 }
 
@@ -38,9 +43,16 @@ async fn server() -> Server {
 }
 
 async fn serve(disk: Disk, repos: &[&str]) -> Server {
-    let news = Arc::new(Notify::new());
+    serve_with(disk, repos, &[SECRET]).await
+}
+
+async fn serve_with(disk: Disk, repos: &[&str], secrets: &[&str]) -> Server {
+    let (news, pulse) = (Arc::new(Notify::new()), Arc::<Pulse>::default());
+    let secrets = secrets.iter().map(|secret| Secret::parse(secret).unwrap()).collect();
     let hooks = Hooks {
-        secrets: WebhookSecrets::new(vec![Secret::parse(SECRET).unwrap()]).unwrap(),
+        secrets: WebhookSecrets::new(secrets).unwrap(),
+        pulse: Arc::clone(&pulse),
+        own: [name("implementer-bot")].into(),
         repos: repos.iter().map(|repo| name(repo)).collect(),
         store: disk.store.clone(),
         news: Arc::clone(&news),
@@ -49,7 +61,7 @@ async fn serve(disk: Disk, repos: &[&str]) -> Server {
     let address = listener.local_addr().unwrap().to_string();
     let mut task = JoinSet::new();
     task.spawn(serve_http(listener, routes(hooks), std::future::pending()));
-    Server { address, disk, news, _task: task }
+    Server { address, disk, news, pulse, _task: task }
 }
 
 fn sign(key: &str, body: &[u8]) -> String {
@@ -134,9 +146,11 @@ async fn a_delivery_is_stored_once_however_often_it_comes() {
     assert_eq!(server.disk.waiting(LANE).await, 1);
     timeout(Duration::from_secs(1), server.news.notified()).await.unwrap();
 
-    // The id is not signed: a new one is a new hint for the same lane, never another kind of thing.
+    // The id is not signed: a new one is a new hint for the same lane, never another kind of thing;
+    // as long as nobody has looked, one hint is enough.
     assert_eq!(server.post(&signed("issues", "two", &body), &body).await, 202);
     assert_eq!(server.disk.lanes().await, [LANE]);
+    assert_eq!(server.disk.waiting(LANE).await, 1);
 }
 
 // CASES 1
@@ -210,12 +224,15 @@ async fn compressed_and_form_encoded_deliveries_are_refused_with_a_hint() {
     zipped.push(("content-encoding".to_owned(), "gzip".to_owned()));
     assert_eq!(server.post(&zipped, &body).await, 415);
 
+    // Signed over the form, or, as forges do it, over the JSON in it: the answer names the mistake.
     let form = [b"payload=".as_slice(), &body].concat();
-    let mut headers = signed("issues", "d", &form);
-    headers[0].1 = "application/x-www-form-urlencoded".to_owned();
-    let (status, text) = server.call("POST", &headers, &form).await;
-    assert_eq!(status, 415);
-    assert!(text.contains("choose that content type in the webhook's settings"), "{text}");
+    for signed_bytes in [&form, &body] {
+        let mut headers = signed("issues", "d", signed_bytes);
+        headers[0].1 = "application/x-www-form-urlencoded".to_owned();
+        let (status, text) = server.call("POST", &headers, &form).await;
+        assert_eq!(status, 415);
+        assert!(text.contains("choose that content type in the webhook's settings"), "{text}");
+    }
     server.nothing_stored().await;
 }
 
@@ -286,6 +303,7 @@ async fn other_methods_and_paths_say_what_is_wrong() {
         let (status, text) = server.call(method, &vec![], b"").await;
         assert_eq!(status, 405, "{method}");
         assert!(text.contains("deliver with POST"), "{text}");
+        assert!(text.to_ascii_lowercase().contains("\r\nallow: post\r\n"), "{text}");
     }
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     assert_eq!(server.raw(get("/healthz").as_bytes()).await.0, 200);
@@ -305,6 +323,10 @@ async fn recorded_deliveries_are_taken() {
         .iter()
         .map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
         .collect();
+    let is_own = |body: &[u8]| {
+        let body: Value = serde_json::from_slice(body).unwrap();
+        body["sender"]["login"] == "implementer-bot"
+    };
     let of = |recording: &Value| {
         let body: Value = serde_json::from_str(recording["body"].as_str().unwrap()).unwrap();
         body["repository"]["full_name"].as_str().unwrap().to_owned()
@@ -325,11 +347,14 @@ async fn recorded_deliveries_are_taken() {
         let status = server.post(&headers, body).await;
         let event = recording["headers"]["X-Gitea-Event"].as_str().unwrap();
         let wanted = match event {
-            "push" | "create" => 204,
-            _ if seen.contains(&id) => 200,
-            _ => 202,
+            "push" | "create" => [204, 204],
+            // Its own echoes.
+            "issue_comment" if is_own(body) => [204, 204],
+            // A repeat of one that was merged into another is merged again.
+            _ if seen.contains(&id) => [200, 202],
+            _ => [202, 202],
         };
-        assert_eq!(status, wanted, "{}", path.display());
+        assert!(wanted.contains(&status), "{}: {status}", path.display());
         seen.insert(id);
     }
 }

@@ -68,6 +68,15 @@ pub enum ForgeError {
         /// Clamped to the limits of [`protocol::limits`].
         retry_after: Duration,
     },
+    /// No connection came about, so nothing was sent: no such host, nobody there, a certificate that
+    /// is not believed.
+    #[error("cannot connect to the forge for: {what}: {message}")]
+    Unreachable {
+        /// The operation.
+        what: String,
+        /// Kind of failure.
+        message: String,
+    },
     /// 5xx, a broken connection or a time-out: whether a write was done is unknown.
     #[error("the forge failed at: {what}: {message}")]
     Server {
@@ -100,6 +109,7 @@ impl ForgeError {
             | Self::WrongKind { .. }
             | Self::Conflict { .. }
             | Self::Rejected { .. }
+            | Self::Unreachable { .. }
             | Self::Server { .. }
             | Self::BadAnswer { .. } => None,
         }

@@ -4,12 +4,15 @@
 //! our types, `failure` which error an answer stands for. Versions from 1.15 on are known.
 
 mod address;
+mod changes;
 mod checks;
 mod closing;
 mod failure;
 mod http;
+mod inspect;
 mod lookup;
 mod pages;
+mod quiet;
 mod wire;
 mod words;
 
@@ -17,6 +20,7 @@ use std::cmp::Reverse;
 
 use ::http::{Method, StatusCode, header};
 use async_trait::async_trait;
+use jiff::Timestamp;
 use protocol::{
     grant::ForgeAccess,
     ids::{BranchName, IssueNumber, Login, RepoName},
@@ -27,13 +31,15 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 pub use crate::tls::install_tls;
-use crate::{Forge, ForgeError, NewPullRequest, Repository, tls::RootsError};
+use crate::{Changed, Forge, ForgeError, NewPullRequest, Repository, tls::RootsError};
 use address::{Address, Sha};
 pub use http::Bounds;
 use http::{Answer, Http, bad_answer};
+pub use inspect::{Hook, Rights};
 use pages::Pages;
 use wire::{
     User, WireComment, WireIssue, WirePermission, WirePull, WireRemark, WireRepository, WireReview,
+    WireVersion,
 };
 
 /// One Gitea or Forgejo, spoken to with one account's token.
@@ -85,6 +91,17 @@ impl Gitea {
     ) -> Result<Self, SetupError> {
         install_tls();
         Ok(Self { http: Http::new(access, token, bounds)? })
+    }
+
+    /// What the server calls its version, e.g. `1.25.3`, or `13.0.1+gitea-1.22.0` of a Forgejo;
+    /// asked without need of any permission.
+    ///
+    /// # Errors
+    /// The forge's; [`ForgeError::BadAnswer`] when what is there is neither of them.
+    pub async fn version(&self) -> Result<String, ForgeError> {
+        let what = "read the forge's version";
+        let told: WireVersion = self.http.get(&Address::of("version"), what).await?;
+        Ok(told.version)
     }
 }
 
@@ -215,6 +232,18 @@ impl Forge for Gitea {
         let mut issues: Vec<Issue> = issues.filter(has_label).collect();
         issues.sort_by_key(|issue| Reverse((issue.updated_at, issue.number)));
         Ok(issues)
+    }
+
+    async fn changed_since(
+        &self,
+        repo: &RepoName,
+        since: Timestamp,
+    ) -> Result<Option<Vec<Changed>>, ForgeError> {
+        self.changes(repo, since).await
+    }
+
+    async fn new_name(&self, repo: &RepoName) -> Result<Option<RepoName>, ForgeError> {
+        self.moved_to(repo).await
     }
 
     async fn post_comment(

@@ -2,15 +2,16 @@
 //!
 //! [`Forge`] is the port. `gitea` implements it over HTTP. [`ScopedForge`] wraps any of them and
 //! lets writes through only to a set of numbers that is fixed when it is made; the sidecar holds
-//! nothing else. `webhook` turns a verified delivery into a hint of what to look at;
-//! `tls` says whom connections to a forge believe.
+//! nothing else; `again` makes a change once although answers get lost. `webhook` turns a verified
+//! delivery into a hint of what to look at; `tls` says whom connections to a forge believe.
 //!
 //! The way of a call: typed ids, a URL made of encoded segments, one bounded request, one bounded
 //! answer, JSON of that forge, our types of [`protocol::item`].
 //!
 //! The crate refuses to follow a redirect to another host, to read an unbounded answer, to repeat a
-//! write whose fate is unknown, and to print a token.
+//! write whose fate is unknown before it looked for it, and to print a token.
 
+pub mod again;
 pub mod error;
 pub mod gitea;
 pub mod scoped;
@@ -18,6 +19,7 @@ pub mod tls;
 pub mod webhook;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use protocol::{
     ids::{BranchName, IssueNumber, Login, RepoName},
     item::{CiReport, Comment, Issue, Permission, PullRequest, Review},
@@ -73,6 +75,24 @@ pub trait Forge: Send + Sync + std::fmt::Debug {
         repo: &RepoName,
         label: Option<&str>,
     ) -> Result<Vec<Issue>, ForgeError>;
+
+    /// Issues and pull requests, open or closed, that changed at or after a moment of the forge's
+    /// clock. `None` when the forge cannot tell, or there are more than are read of a list.
+    async fn changed_since(
+        &self,
+        repo: &RepoName,
+        since: Timestamp,
+    ) -> Result<Option<Vec<Changed>>, ForgeError> {
+        let _unsupported = (repo, since);
+        Ok(None)
+    }
+
+    /// The name that a repository has now, when the forge itself says that it is another one. One
+    /// redirect is followed, on the forge itself.
+    async fn new_name(&self, repo: &RepoName) -> Result<Option<RepoName>, ForgeError> {
+        let _unsupported = repo;
+        Ok(None)
+    }
 
     /// Adds a comment.
     async fn post_comment(
@@ -141,6 +161,19 @@ pub struct Repository {
     pub default_branch: String,
     /// Nothing can be written to it.
     pub archived: bool,
+}
+
+/// An issue or pull request that has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Its number.
+    pub number: IssueNumber,
+    /// It is a pull request.
+    pub is_pull_request: bool,
+    /// When, by the forge's clock.
+    pub updated_at: Timestamp,
+    /// Names of its labels, sorted.
+    pub labels: Vec<String>,
 }
 
 /// What a pull request is opened with.

@@ -9,10 +9,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use protocol::{
     grant::Grant,
     ids::{BranchName, IssueNumber, Login, RepoName},
-    item::{CiReport, Comment, Issue, Permission, PullRequest, Review},
+    item::{CiReport, Comment, Issue, Permission, PullRequest, PullState, Review},
 };
 
-use crate::{Forge, ForgeError, NewPullRequest, Repository};
+use crate::{
+    Forge, ForgeError, NewPullRequest, Repository,
+    again::{self, Patience},
+};
 
 /// What one bottle may touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,7 @@ impl From<&Grant> for Scope {
 pub struct ScopedForge {
     inner: Arc<dyn Forge>,
     scope: Scope,
+    patience: Patience,
 }
 
 /// A pull request that was asked to be opened.
@@ -60,7 +64,18 @@ pub struct Opened {
 impl ScopedForge {
     /// Ties a forge to a scope.
     pub fn new(inner: Arc<dyn Forge>, scope: Scope) -> Self {
-        Self { inner, scope }
+        Self { inner, scope, patience: Patience::default() }
+    }
+
+    /// The same with another patience for answers that get lost.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Its patience for answers that get lost.
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// What it is tied to.
@@ -79,7 +94,7 @@ impl ScopedForge {
     pub fn with_writable(&self, pull_request: IssueNumber) -> Self {
         let mut scope = self.scope.clone();
         scope.pull_requests.insert(pull_request);
-        Self { inner: Arc::clone(&self.inner), scope }
+        Self { scope, ..self.clone() }
     }
 
     /// Adds a comment.
@@ -124,38 +139,81 @@ impl ScopedForge {
     }
 
     /// Opens the bottle's pull request, or finds the open one: asking twice, or again after a crash
-    /// or a lost answer, opens one (CASES 48). Nothing is sent twice.
+    /// or a lost answer, opens one (CASES 48, 149). Where the base is gone, the repository's default
+    /// branch of now takes its place (CASES 201). What people have closed or merged is not opened
+    /// anew: that they decided may not have reached the agent yet.
     ///
     /// # Errors
-    /// [`ForgeError::Conflict`] when somebody else opened one from this branch; else the forge's.
+    /// [`ForgeError::Conflict`] when somebody else opened one from this branch, or ours was closed,
+    /// [`ForgeError::Rejected`] when there is nothing to propose; else the forge's.
     pub async fn open_pr(&self, title: &str, body: &str) -> Result<Opened, ForgeError> {
         if let Some(found) = self.own_pr().await? {
             return Ok(Opened { pull_request: found, existed: true });
         }
-        let pr = NewPullRequest {
+        self.check_undecided().await?;
+        let mut pr = NewPullRequest {
             title: title.to_owned(),
             body: body.to_owned(),
             head: self.scope.branch.clone(),
             base: self.scope.base.clone(),
         };
-        match self.inner.open_pr(&self.scope.repo, &pr).await {
-            Ok(pull_request) => Ok(Opened { pull_request, existed: false }),
-            Err(error @ ForgeError::Conflict { .. }) => self.found_after(error, true).await,
-            // The answer was lost or unreadable; the change may have been made.
-            Err(error @ (ForgeError::Server { .. } | ForgeError::BadAnswer { .. })) => {
-                self.found_after(error, false).await
-            }
-            Err(error) => Err(error),
+        let gone = match self.make_pr(&pr).await {
+            Err(gone @ ForgeError::Gone { .. }) => gone,
+            settled => return settled,
+        };
+        // A branch is missing, or the repository.
+        let default = self.repository().await?.default_branch.parse::<BranchName>();
+        match default {
+            Ok(default) if default != pr.base => pr.base = default,
+            Ok(_) | Err(_) => return Err(self.nothing_to_propose(gone)),
+        }
+        match self.make_pr(&pr).await {
+            Err(gone @ ForgeError::Gone { .. }) => Err(self.nothing_to_propose(gone)),
+            settled => settled,
         }
     }
 
-    /// Looks whether the pull request is there in spite of an error; else tells of the error.
-    async fn found_after(&self, error: ForgeError, existed: bool) -> Result<Opened, ForgeError> {
-        match self.own_pr().await {
-            Ok(Some(pull_request)) => Ok(Opened { pull_request, existed }),
-            Err(foreign @ ForgeError::Conflict { .. }) => Err(foreign),
-            Ok(None) | Err(_) => Err(error),
+    /// Opens a pull request that was not found before, once.
+    async fn make_pr(&self, pr: &NewPullRequest) -> Result<Opened, ForgeError> {
+        let fresh = |pull_request| Opened { pull_request, existed: false };
+        let found = |pull_request| Opened { pull_request, existed: true };
+        let make = || async move { self.inner.open_pr(&self.scope.repo, pr).await.map(fresh) };
+        let look = || async move { Ok(self.own_pr().await?.map(fresh)) };
+        match again::once(self.patience, make, look).await {
+            Err(exists @ ForgeError::Conflict { .. }) => {
+                let seen = again::find(self.patience, || self.own_pr()).await;
+                match seen.map(found) {
+                    Some(opened) => Ok(opened),
+                    // Whose it is says more than that there is one.
+                    None => Err(self.own_pr().await.err().unwrap_or(exists)),
+                }
+            }
+            // Some forges say so of one that is there (CASES 187).
+            Err(refused @ ForgeError::Rejected { .. }) => match self.own_pr().await {
+                Ok(Some(there)) => Ok(found(there)),
+                Ok(None) | Err(_) => Err(self.nothing_to_propose(refused)),
+            },
+            settled => settled,
         }
+    }
+
+    /// Says so, if that is what an error means: a missing branch, or one without a change.
+    fn nothing_to_propose(&self, error: ForgeError) -> ForgeError {
+        const SIGNS: [&str; 3] = ["no changes", "no commits", "nothing to"];
+        let is_empty = match &error {
+            ForgeError::Gone { .. } => true,
+            ForgeError::Rejected { message, .. } => {
+                let message = message.to_ascii_lowercase();
+                SIGNS.iter().any(|sign| message.contains(sign))
+            }
+            _ => false,
+        };
+        if !is_empty {
+            return error;
+        }
+        let branch = &self.scope.branch;
+        let message = format!("nothing to propose: push a commit to {branch} first");
+        ForgeError::Rejected { what: format!("open a pull request from {branch}"), message }
     }
 
     /// The open pull request from this bottle's branch, if this account opened it.
@@ -173,6 +231,28 @@ impl ScopedForge {
         })
     }
 
+    /// Refuses when a pull request of this bottle's is there and not open any more.
+    async fn check_undecided(&self) -> Result<(), ForgeError> {
+        for number in &self.scope.pull_requests {
+            let is = match self.read_pr(*number).await {
+                Ok(pull) if !self.is_own_head(&pull) => continue,
+                Ok(pull) => pull.state,
+                Err(ForgeError::Gone { .. } | ForgeError::WrongKind { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let decision = match is {
+                PullState::Open => continue,
+                PullState::Closed => "closed",
+                PullState::Merged => "merged",
+            };
+            return Err(ForgeError::Conflict {
+                what: format!("open a pull request from {}", self.scope.branch),
+                message: format!("#{number} was {decision}"),
+            });
+        }
+        Ok(())
+    }
+
     /// Refuses a number outside the scope, and a pull request that is no longer of this branch.
     async fn check(&self, number: IssueNumber) -> Result<(), ForgeError> {
         if self.scope.issue == Some(number) {
@@ -185,12 +265,28 @@ impl ScopedForge {
                 writable: writable.into_iter().collect(),
             });
         }
-        let pull = self.inner.read_pr(&self.scope.repo, number).await?;
+        let pull = self.read_opened_pr(number).await?;
         if self.is_own_head(&pull) {
             return Ok(());
         }
         let writable = writable.into_iter().filter(|other| *other != number).collect();
         Err(ForgeError::OutOfScope { number, writable })
+    }
+
+    /// Reads a pull request that was opened before. A replica may not know it yet (CASES 195), so
+    /// it is looked for again before it counts as gone.
+    async fn read_opened_pr(&self, number: IssueNumber) -> Result<PullRequest, ForgeError> {
+        let gone = match self.read_pr(number).await {
+            Err(gone @ ForgeError::Gone { .. }) => gone,
+            settled => return settled,
+        };
+        let look = || async move {
+            match self.read_pr(number).await {
+                Err(ForgeError::Gone { .. }) => Ok(None),
+                settled => settled.map(Some),
+            }
+        };
+        again::find(self.patience, look).await.ok_or(gone)
     }
 
     /// A head whose repository the forge does not tell is not ours.

@@ -37,6 +37,8 @@ mod tests {
         call_timeout: Duration::from_millis(400),
         connect_timeout: Duration::from_millis(400),
         answer_max_bytes: 10_000,
+        tries: 3,
+        first_pause: Duration::from_millis(20),
     };
 
     fn repo() -> RepoName {
@@ -195,9 +197,9 @@ mod tests {
         }
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let refused = client(&format!("http://{port}"), "bot", SHORT).whoami().await.unwrap_err();
-        assert!(refused.to_string().contains("cannot connect: "), "{refused}");
+        assert!(refused.to_string().starts_with("cannot connect to the forge for: "), "{refused}");
         let nowhere = client("http://forge.invalid", "bot", SHORT).whoami().await.unwrap_err();
-        assert!(matches!(nowhere, ForgeError::Server { .. }), "{nowhere:?}");
+        assert!(matches!(nowhere, ForgeError::Unreachable { .. }), "{nowhere:?}");
     }
 
     // CASES 191
@@ -242,8 +244,9 @@ mod tests {
         for (status, headers, seconds) in limited {
             let error = fails(answer(status, headers, "")).await;
             assert!(matches!(error, ForgeError::RateLimited { .. }), "{status}: {error:?}");
-            let wait = error.retry_after();
-            assert_eq!(wait, Some(Duration::from_secs(seconds)), "{status} {headers}");
+            let wait = error.retry_after().unwrap().as_secs_f64();
+            let named = f64::from(seconds);
+            assert!((named..=named * 1.1).contains(&wait), "{status} {headers}: {wait} s");
         }
         for headers in ["", "X-RateLimit-Remaining: 10\r\n"] {
             let error = fails(answer("403 Forbidden", headers, "")).await;
@@ -287,7 +290,7 @@ mod tests {
         let body = json!({ "message": message, "url": "http://10.0.0.7" }).to_string();
         let error = fails(answer("422 Unprocessable", JSON, &body)).await.to_string();
         assert!(error.contains("bad [redacted] at [url] yyy") && error.len() < 450, "{error}");
-        let echo = json!({ "number": secret.expose() }).to_string();
+        let echo = json!({ "number": 1, "merged": secret.expose() }).to_string();
         let server = Raw::start(answer("200 OK", JSON, &echo)).await;
         let error = server.client().read_pr(&repo(), one()).await.unwrap_err().to_string();
         assert!(error.contains("[redacted]") && !error.contains(secret.expose()), "{error}");

@@ -1,9 +1,19 @@
 //! Each method of the Gitea client against the recordings of a real Gitea 1.15.11, and against
 //! what other versions are known to answer.
 
+// The forge double's; shared as a file, because the package of the double is a large one.
+#[cfg(test)]
+#[path = "../../../tests/src/api_description.rs"]
+pub mod api_description;
 #[cfg(test)]
 #[path = "support/client.rs"]
 mod client;
+#[cfg(test)]
+#[path = "gitea_recorded/every.rs"]
+mod every;
+#[cfg(test)]
+#[path = "gitea_recorded/flavours.rs"]
+mod flavours;
 #[cfg(test)]
 #[path = "support/recorded.rs"]
 mod recorded;
@@ -45,6 +55,7 @@ mod tests {
         }
     }
 
+    // CASES 198
     #[tokio::test]
     async fn the_account_is_told() {
         let server = Server::replay(&["02-user-self"]).await;

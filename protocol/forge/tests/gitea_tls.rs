@@ -8,18 +8,21 @@ mod tests {
             Arc,
             atomic::{AtomicUsize, Ordering},
         },
+        time::Duration,
     };
 
     use forge::{
         Forge as _, ForgeError,
-        gitea::{Gitea, SetupError, install_tls},
+        gitea::{Bounds, Gitea, SetupError, install_tls},
         tls::RootsError,
     };
     use protocol::{
         grant::{ForgeAccess, ForgeKind},
         secret::Secret,
     };
-    use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+    use rcgen::{
+        CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed,
+    };
     use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,6 +30,14 @@ mod tests {
         task::JoinSet,
     };
     use tokio_rustls::TlsAcceptor;
+
+    const ONCE: Bounds = Bounds {
+        call_timeout: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(20),
+        answer_max_bytes: 100_000,
+        tries: 1,
+        first_pause: Duration::ZERO,
+    };
 
     /// A forge that knows one answer; ends when dropped.
     struct Tls {
@@ -38,8 +49,11 @@ mod tests {
 
     impl Tls {
         async fn start() -> Self {
+            Self::start_with(generate_simple_self_signed(["localhost".to_owned()]).unwrap()).await
+        }
+
+        async fn start_with(made: CertifiedKey<KeyPair>) -> Self {
             install_tls();
-            let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
             let (pem, config) = (made.cert.pem(), server_config(&made));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -65,7 +79,7 @@ mod tests {
                 url: url.parse().unwrap(),
                 ca_pem: ca_pem.map(str::to_owned),
             };
-            Gitea::new(&access, Secret::parse("0123456789abcdef").unwrap())
+            Gitea::with_bounds(&access, Secret::parse("0123456789abcdef").unwrap(), ONCE)
         }
     }
 
@@ -94,6 +108,7 @@ mod tests {
         stream.shutdown().await
     }
 
+    // CASES 189
     #[tokio::test]
     async fn the_organisations_own_authority_is_believed() {
         let server = Tls::start().await;
@@ -101,6 +116,7 @@ mod tests {
         assert_eq!(forge.whoami().await.unwrap().as_str(), "bot");
     }
 
+    // CASES 189
     #[tokio::test]
     async fn an_unknown_authority_or_another_host_gets_no_request() {
         let server = Tls::start().await;
@@ -112,13 +128,31 @@ mod tests {
         ] {
             let error = server.client(host, ca_pem).unwrap().whoami().await.unwrap_err();
             assert!(
-                matches!(&error, ForgeError::Server { message, .. } if message.contains(why)),
+                matches!(&error, ForgeError::Unreachable { message, .. } if message.contains(why)),
                 "{error}"
             );
         }
         assert_eq!(server.requests.load(Ordering::SeqCst), 0, "no token leaves");
     }
 
+    // CASES 189: an old certificate, or a clock that is wrong by years.
+    #[tokio::test]
+    async fn a_certificate_of_another_time_gets_no_request() {
+        for (year, why) in [(2001, "expired"), (4000, "not valid yet")] {
+            let signing_key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            params.not_before = date_time_ymd(year - 1, 1, 1);
+            params.not_after = date_time_ymd(year, 1, 1);
+            let cert = params.self_signed(&signing_key).unwrap();
+            let server = Tls::start_with(CertifiedKey { cert, signing_key }).await;
+            let error = server.client("localhost", Some(&server.pem)).unwrap().whoami().await;
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            assert_eq!(server.requests.load(Ordering::SeqCst), 0, "no token leaves");
+        }
+    }
+
+    // CASES 189
     #[tokio::test]
     async fn a_plain_server_gets_no_token_either() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -137,8 +171,9 @@ mod tests {
             url: format!("https://127.0.0.1:{port}").parse().unwrap(),
             ca_pem: None,
         };
-        let forge = Gitea::new(&access, Secret::parse("0123456789abcdef").unwrap()).unwrap();
-        assert!(matches!(forge.whoami().await, Err(ForgeError::Server { .. })));
+        let token = Secret::parse("0123456789abcdef").unwrap();
+        let forge = Gitea::with_bounds(&access, token, ONCE).unwrap();
+        assert!(matches!(forge.whoami().await, Err(ForgeError::Unreachable { .. })));
         tasks.join_next().await.unwrap().unwrap();
         assert!(seen.is_finished());
     }

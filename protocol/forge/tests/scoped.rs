@@ -6,11 +6,14 @@ mod fake;
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, sync::Arc};
+    use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-    use forge::{Forge, ForgeError, ScopedForge, scoped::Scope};
+    use forge::{Forge, ForgeError, ScopedForge, again::Patience, scoped::Scope};
     use proptest::prelude::*;
-    use protocol::ids::IssueNumber;
+    use protocol::{
+        ids::IssueNumber,
+        item::{PullRequest, PullState},
+    };
 
     use super::fake::{BRANCH, Fake, Trouble, pull};
 
@@ -29,7 +32,15 @@ mod tests {
     }
 
     fn scoped(fake: &Arc<Fake>, issue: Option<u64>, pulls: &[u64]) -> ScopedForge {
+        let patience =
+            Patience { first_pause: Duration::from_millis(1), within: Duration::from_secs(20) };
         ScopedForge::new(Arc::clone(fake) as Arc<dyn Forge>, scope(issue, pulls))
+            .with_patience(patience)
+    }
+
+    /// What was sent to open pull requests.
+    fn openings(fake: &Fake) -> Vec<String> {
+        fake.calls().into_iter().filter(|call| call.starts_with("open_pr")).collect()
     }
 
     /// Each kind of write to a number.
@@ -104,6 +115,18 @@ mod tests {
         write(&scoped(&other_case, None, &[42]), 0, number(42)).await.unwrap();
     }
 
+    // People have decided; their decision may reach the agent later than its own next call.
+    #[tokio::test]
+    async fn what_was_closed_or_merged_is_not_opened_anew() {
+        for state in [PullState::Closed, PullState::Merged] {
+            let decided = PullRequest { state, ..pull(42, "bot", BRANCH, Some("alice/widget")) };
+            let fake = Arc::new(Fake::with(vec![decided]));
+            let error = scoped(&fake, Some(17), &[42]).open_pr("t", "b").await.unwrap_err();
+            assert!(matches!(error, ForgeError::Conflict { .. }), "{error:?}");
+            assert_eq!(openings(&fake), Vec::<String>::new());
+        }
+    }
+
     // CASES 48
     #[tokio::test]
     async fn opening_twice_opens_once() {
@@ -113,34 +136,69 @@ mod tests {
         let second = forge.open_pr("other", "other").await.unwrap();
         assert_eq!((first.existed, second.existed), (false, true));
         assert_eq!(first.pull_request, second.pull_request);
-        let opened: Vec<_> =
-            fake.calls().into_iter().filter(|call| call.starts_with("open_pr")).collect();
-        assert_eq!(opened, [format!("open_pr {BRANCH} main title")]);
+        assert_eq!(openings(&fake), [format!("open_pr {BRANCH} main title")]);
         assert_eq!(forge.writable(), BTreeSet::from([number(17)]), "fixed when it was made");
         let wider = forge.with_writable(first.pull_request.number);
         assert_eq!(wider.writable(), BTreeSet::from([number(17), first.pull_request.number]));
         wider.post_comment(first.pull_request.number, "x").await.unwrap();
     }
 
-    // CASES 48, 62, 187
+    // CASES 48, 62, 149, 187, 188, 195
     #[tokio::test]
-    async fn a_lost_answer_is_looked_up_and_not_sent_again() {
-        for (trouble, outcome) in [
-            (Trouble::OpensButAnswers500, Some(false)),
-            (Trouble::OpensButAnswersNonsense, Some(false)),
-            (Trouble::SomebodyWasFaster, Some(true)),
-            (Trouble::Answers500, None),
-            (Trouble::Forbids, None),
+    async fn a_lost_answer_is_looked_up_before_anything_is_sent_again() {
+        for (trouble, lag, outcome, sendings) in [
+            (Trouble::OpensButAnswers500, 0, Some(false), 1),
+            (Trouble::OpensButAnswers500, 1, Some(false), 1),
+            (Trouble::OpensButAnswersNonsense, 1, Some(false), 1),
+            (Trouble::SomebodyWasFaster, 0, Some(true), 1),
+            (Trouble::SomebodyWasFaster, 1, Some(true), 1),
+            (Trouble::SaysItExists, 0, Some(true), 1),
+            (Trouble::Answers500, 0, None, 3),
+            (Trouble::Forbids, 0, None, 1),
         ] {
-            let fake = Arc::new(Fake::default().in_trouble(trouble));
+            let fake = Arc::new(Fake::default().in_trouble(trouble).lagging(lag));
             let result = scoped(&fake, Some(17), &[]).open_pr("title", "body").await;
             assert_eq!(
                 result.as_ref().ok().map(|opened| opened.existed),
                 outcome,
                 "{trouble:?}: {result:?}"
             );
-            let sent = fake.calls().into_iter().filter(|call| call.starts_with("open_pr")).count();
-            assert_eq!(sent, 1, "{trouble:?}");
+            assert_eq!(openings(&fake).len(), sendings, "{trouble:?}");
+        }
+    }
+
+    // CASES 195
+    #[tokio::test]
+    async fn a_pull_request_that_a_replica_does_not_know_yet_is_written_to() {
+        for (lag, is_written) in [(0, true), (1, true), (2, true), (3, false)] {
+            let own = pull(42, "bot", BRANCH, Some("alice/widget"));
+            let fake = Arc::new(Fake::with(vec![own]).lagging(lag));
+            let result = scoped(&fake, Some(17), &[42]).post_comment(number(42), "x").await;
+            assert_eq!(result.is_ok(), is_written, "{lag}: {result:?}");
+            assert_eq!(fake.written().len(), usize::from(is_written));
+        }
+    }
+
+    // CASES 201
+    #[tokio::test]
+    async fn the_default_branch_of_now_takes_the_place_of_a_base_that_is_gone() {
+        let fake = Arc::new(Fake::default().in_trouble(Trouble::BaseRenamed));
+        let forge = scoped(&fake, Some(17), &[]);
+        assert!(!forge.open_pr("title", "body").await.unwrap().existed);
+        let wanted = ["main", "trunk"].map(|base| format!("open_pr {BRANCH} {base} title"));
+        assert_eq!(openings(&fake), wanted);
+        assert!(forge.open_pr("title", "body").await.unwrap().existed);
+    }
+
+    // CASES 187
+    #[tokio::test]
+    async fn nothing_to_propose_is_said_as_such() {
+        for trouble in [Trouble::NoBranch, Trouble::NoChanges] {
+            let fake = Arc::new(Fake::default().in_trouble(trouble));
+            let error = scoped(&fake, Some(17), &[]).open_pr("title", "body").await.unwrap_err();
+            let wanted = format!("nothing to propose: push a commit to {BRANCH} first");
+            assert!(error.to_string().ends_with(&wanted), "{trouble:?}: {error}");
+            assert_eq!(openings(&fake).len(), 1, "{trouble:?}");
         }
     }
 
@@ -189,7 +247,7 @@ mod tests {
             let forge = scoped(&fake, issue, &pulls);
             let allowed: BTreeSet<u64> = issue.into_iter().chain(pulls).collect();
             let mut pointed_away = BTreeSet::new();
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             for act in acts {
                 let before = fake.written().len();
                 match act {

@@ -1,57 +1,57 @@
-//! Calling a Unix socket: jsonrpsee's HTTP client, its TCP half replaced by `hyperlocal`.
+//! Calling a Unix socket: jsonrpsee's calls over hyper's HTTP/1.1, on a connection for each.
+//!
+//! Reaching a socket costs microseconds. A connection that nobody keeps cannot have been closed by a
+//! server meanwhile, and the pool that would keep it weighs on every bottle's first process.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use http::{HeaderValue, header::HOST};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{Client, Error as HyperError},
-    rt::{TokioExecutor, TokioTimer},
+use bytes::Bytes;
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, HOST},
 };
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
 use hyperlocal::UnixConnector;
-use jsonrpsee::core::{
-    BoxError, client::Error, http_helpers::HttpError, middleware::RpcServiceBuilder,
-};
-use jsonrpsee_http_client::{
-    HttpBody, HttpClient, HttpClientBuilder, HttpRequest, HttpResponse, RpcService,
-    transport::{Error as TransportError, HttpBackend},
+use jsonrpsee::{
+    core::{
+        BoxError,
+        client::{BatchResponse, ClientT, Error},
+        params::BatchRequestBuilder,
+        traits::ToRpcParams,
+    },
+    types::{Id, InvalidRequestId, Request, Response, ResponseSuccess},
 };
 use protocol::{
     error::{ErrorCode, RpcError},
     limits,
 };
-use tower::{Service, ServiceBuilder};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tower::ServiceExt as _;
 
-/// A client of one socket. Cheap to clone; connections are opened when needed and shared.
-pub type UdsClient = HttpClient<RpcService<UdsBackend>>;
+/// The id of every call: there is one on a connection.
+const ID: Id<'static> = Id::Number(0);
 
-/// Idle connections are dropped before the server's [`limits::FIRST_BYTE_TIMEOUT`] closes them,
-/// so that a call does not start on a connection that is about to end.
-const POOL_IDLE: Duration = Duration::from_secs(3);
+/// A client of one socket. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct UdsClient {
+    path: Arc<PathBuf>,
+    timeout: Duration,
+}
 
 /// Makes a client of the socket at `path`; each call ends after `timeout`. Nothing is opened yet:
 /// a missing socket shows at the first call.
 ///
 /// # Errors
-/// When the client cannot be put together, which has not been seen to happen.
+/// None so far; a client that cannot be put together would show here.
 pub fn connect(path: &Path, timeout: Duration) -> Result<UdsClient, Error> {
-    let backend = UdsBackend::new(path);
-    HttpClientBuilder::default()
-        .request_timeout(timeout)
-        .max_request_size(u32::try_from(limits::CONTROL_BODY_MAX_BYTES).unwrap_or(u32::MAX))
-        .max_response_size(u32::try_from(limits::RPC_ANSWER_MAX_BYTES).unwrap_or(u32::MAX))
-        // Without jsonrpsee's logger: `configure` carries secrets.
-        .set_rpc_middleware(RpcServiceBuilder::new())
-        .set_http_middleware(
-            ServiceBuilder::new().layer_fn(move |_tcp: HttpBackend| backend.clone()),
-        )
-        .build("http://localhost/")
+    Ok(UdsClient { path: Arc::new(path.to_owned()), timeout })
 }
 
 /// Reads a failed call as one of our errors: what a method answered keeps its code and data; a
@@ -71,82 +71,119 @@ pub fn error(error: Error) -> RpcError {
 }
 
 fn transport_error(cause: &BoxError) -> RpcError {
-    match cause.downcast_ref::<TransportError>() {
-        Some(TransportError::Rejected { status_code: 413 })
-        | Some(TransportError::RequestTooLarge) => {
+    match cause.downcast_ref::<Broken>() {
+        Some(Broken::Request) | Some(Broken::Status(StatusCode::PAYLOAD_TOO_LARGE)) => {
             RpcError::new(ErrorCode::Invalid, "the request is too large")
         }
-        Some(TransportError::Rejected { status_code }) => RpcError::new(
-            ErrorCode::Internal,
-            format!("the socket answered with HTTP status {status_code}"),
-        ),
-        Some(
-            TransportError::Url(_)
-            | TransportError::Http(_)
-            | TransportError::InvalidCertficateStore,
-        )
-        | None => RpcError::new(ErrorCode::NotReady, cause.to_string()),
+        Some(broken @ (Broken::Status(_) | Broken::Answer)) => {
+            RpcError::new(ErrorCode::Internal, broken.to_string())
+        }
+        Some(Broken::Unreachable { .. }) | None => {
+            RpcError::new(ErrorCode::NotReady, cause.to_string())
+        }
     }
 }
 
-/// A socket could not be reached, or hung up before it answered.
+/// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer on {}: {}", path.display(), innermost(source))]
-struct Unreachable {
-    path: Arc<PathBuf>,
-    source: HyperError,
+enum Broken {
+    /// It could not be reached, or hung up before it answered.
+    #[error("no answer on {}: {}", path.display(), innermost(source.as_ref()))]
+    Unreachable { path: Arc<PathBuf>, source: BoxError },
+    #[error("the request is too large")]
+    Request,
+    #[error("the socket answered with HTTP status {}", .0.as_u16())]
+    Status(StatusCode),
+    #[error("the answer is too large")]
+    Answer,
 }
 
 /// The last cause is the one that a person can act on (`connection refused`, `no such file`).
-fn innermost(error: &HyperError) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
     cause.to_string()
 }
 
-/// Sends requests to one socket whatever their URL says.
-#[derive(Debug, Clone)]
-pub struct UdsBackend {
-    client: Client<UnixConnector, HttpBody>,
-    uri: http::Uri,
-    path: Arc<PathBuf>,
-}
-
-impl UdsBackend {
-    fn new(path: &Path) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .build(UnixConnector);
-        Self {
-            client,
-            uri: hyperlocal::Uri::new(path, "/").into(),
-            path: Arc::new(path.to_owned()),
+impl UdsClient {
+    /// Sends a body and gives that of the answer.
+    async fn exchange(&self, body: Vec<u8>) -> Result<Bytes, Broken> {
+        if body.len() > limits::CONTROL_BODY_MAX_BYTES {
+            return Err(Broken::Request);
+        }
+        let unreachable =
+            |source: BoxError| Broken::Unreachable { path: Arc::clone(&self.path), source };
+        let stream = UnixConnector.oneshot(hyperlocal::Uri::new(self.path.as_path(), "/").into());
+        let stream = stream.await.map_err(|error| unreachable(error.into()))?;
+        let (mut sender, connection) =
+            http1::handshake(stream).await.map_err(|error| unreachable(error.into()))?;
+        let answered = async {
+            let answer = sender.send_request(request(body)).await;
+            let answer = answer.map_err(|error| unreachable(error.into()))?;
+            if answer.status() != StatusCode::OK {
+                return Err(Broken::Status(answer.status()));
+            }
+            let body = Limited::new(answer.into_body(), limits::RPC_ANSWER_MAX_BYTES);
+            let read = body.collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() { Broken::Answer } else { unreachable(error) }
+            });
+            read.map(http_body_util::Collected::to_bytes)
+        };
+        tokio::pin!(answered);
+        tokio::select! {
+            answer = &mut answered => answer,
+            // What it has read by then is still the answer; otherwise that says what is wrong.
+            _ended = connection => answered.await,
         }
     }
 }
 
-impl Service<HttpRequest> for UdsBackend {
-    type Response = HttpResponse<Incoming>;
-    type Error = TransportError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, TransportError>> + Send>>;
+fn request(body: Vec<u8>) -> http::Request<Full<Bytes>> {
+    let mut request = http::Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = http::Method::POST;
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::from_static("localhost"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
+impl ClientT for UdsClient {
+    async fn request<R, Params>(&self, method: &str, params: Params) -> Result<R, Error>
+    where
+        R: DeserializeOwned,
+        Params: ToRpcParams + Send,
+    {
+        let params = params.to_rpc_params()?;
+        let body = serde_json::to_vec(&Request::borrowed(method, params.as_deref(), ID))?;
+        let answer = tokio::time::timeout(self.timeout, self.exchange(body)).await;
+        let answer = answer.map_err(|_| Error::RequestTimeout)?;
+        let answer = answer.map_err(|broken| Error::Transport(broken.into()))?;
+        let response: Response<'_, Box<RawValue>> = serde_json::from_slice(&answer)?;
+        let success = ResponseSuccess::try_from(response)?;
+        if success.id != ID {
+            return Err(InvalidRequestId::NotPendingRequest(success.id.to_string()).into());
+        }
+        Ok(serde_json::from_str(success.result.get())?)
     }
 
-    fn call(&mut self, mut request: HttpRequest) -> Self::Future {
-        *request.uri_mut() = self.uri.clone();
-        // hyperlocal would send the socket's path, in hex, as the host.
-        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-        let sent = self.client.request(request);
-        let path = Arc::clone(&self.path);
-        Box::pin(async move {
-            sent.await.map_err(|source| {
-                TransportError::Http(HttpError::Stream(Box::new(Unreachable { path, source })))
-            })
-        })
+    /// Our servers refuse notifications.
+    async fn notification<Params>(&self, _: &str, _: Params) -> Result<(), Error>
+    where
+        Params: ToRpcParams + Send,
+    {
+        Err(Error::HttpNotImplemented)
+    }
+
+    /// Our servers refuse batches.
+    async fn batch_request<'a, R>(
+        &self,
+        _: BatchRequestBuilder<'a>,
+    ) -> Result<BatchResponse<'a, R>, Error>
+    where
+        R: DeserializeOwned + fmt::Debug + 'a,
+    {
+        Err(Error::HttpNotImplemented)
     }
 }

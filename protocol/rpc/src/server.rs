@@ -19,7 +19,7 @@ use std::{
 use ::http::{Request, Response};
 use async_trait::async_trait;
 use hyper::body::Incoming;
-use jsonrpsee::server::Methods;
+use jsonrpsee::Methods;
 use tokio::{
     net::UnixListener,
     sync::{Semaphore, watch},

@@ -13,7 +13,10 @@ use protocol::{
         Check, CheckState, CiReport, Comment, Issue, IssueState, PullRequest, PullState, Review,
         ReviewComment, Verdict,
     },
-    operator::{BottleStatus, LogLine, Logs, StartRequest, Status},
+    operator::{
+        BottlePage, BottleStatus, Condition, Explanation, LogLine, Logs, Outcome, Output,
+        OutputPiece, Pruned, StartRequest, Status, Subject,
+    },
     secret::Secret,
 };
 
@@ -80,6 +83,7 @@ pub(crate) fn comment() -> Comment {
 
 pub(crate) fn review() -> Review {
     let remark = |line| ReviewComment {
+        id: 302,
         author: id("alice"),
         path: "src/widget.rs".to_owned(),
         line,
@@ -244,23 +248,62 @@ pub(crate) fn status() -> Status {
         slots: 4,
         slots_used: 1,
         kill_switch: false,
-        bottles: vec![BottleStatus {
-            slug: id("implementer-k3v9q"),
-            agent_name: id("implementer"),
-            bottle_names: vec![id("default")],
-            backend_name: "docker".to_owned(),
-            agent_git_user: id("widget-bot"),
-            repo: id("alice/widget"),
-            issue_number: Some(number(17)),
-            pr_number: Some(number(18)),
-            status: "frozen".to_owned(),
-            detail: "hot".to_owned(),
-            label: None,
-            runs: 1,
-            last_checkin_at: Some(at(40)),
-            created_at: at(0),
+        last_delivery_at: Some(at(39)),
+        notes: vec!["the disk is nearly full".to_owned()],
+        next: Some(17),
+        bottles: vec![bottle_status()],
+    }
+}
+
+pub(crate) fn bottle_page() -> BottlePage {
+    BottlePage { bottles: vec![bottle_status()], next: None }
+}
+
+pub(crate) fn bottle_status() -> BottleStatus {
+    BottleStatus {
+        slug: id("implementer-k3v9q"),
+        agent_name: id("implementer"),
+        bottle_names: vec![id("default")],
+        backend_name: "docker".to_owned(),
+        agent_git_user: id("widget-bot"),
+        repo: id("alice/widget"),
+        issue_number: Some(number(17)),
+        pr_number: Some(number(18)),
+        status: "frozen".to_owned(),
+        detail: "hot".to_owned(),
+        label: None,
+        runs: 1,
+        last_checkin_at: Some(at(40)),
+        created_at: at(0),
+    }
+}
+
+pub(crate) fn subject() -> Subject {
+    "alice/widget#17".parse().unwrap()
+}
+
+pub(crate) fn explanation() -> Explanation {
+    Explanation {
+        repo: id("alice/widget"),
+        number: number(17),
+        runs: false,
+        code: Some("no_agent_label".to_owned()),
+        bottle: None,
+        checks: vec![Condition {
+            rule: "agent_labelled".to_owned(),
+            outcome: Outcome::Fail,
+            code: Some("no_agent_label".to_owned()),
+            sentence: "no label asks for an agent".to_owned(),
         }],
     }
+}
+
+pub(crate) fn output() -> Output {
+    Output { pieces: vec![OutputPiece { at: at(41), text: "bye\n".to_owned() }], ended: true }
+}
+
+pub(crate) fn pruned() -> Pruned {
+    Pruned { bottles: vec![id("implementer-k3v9q")], logs: vec![id("implementer-bcdfg")] }
 }
 
 pub(crate) fn logs() -> Logs {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forge::{ForgeError, ScopedForge};
+use forge::{ForgeError, ScopedForge, again};
 use protocol::{
     agent::ProgressItem,
     error::{ErrorCode, RpcError},
@@ -25,7 +25,7 @@ pub(super) async fn report(sidecar: &Sidecar, items: &[ProgressItem]) -> Result<
     let list = progress::render(items)?;
     let number = target(&work)?;
     let mark = marker::of_progress(&work.session().grant.slug);
-    let post = Post::new(sidecar, &work, number, marker::append(&list, &mark), mark);
+    let post = Post::new(number, &list, mark);
     let one_at_a_time = sidecar.lanes.progress.lock().await;
     let known = sidecar
         .with_memory(|memory| memory.progress)
@@ -59,11 +59,10 @@ async fn show(
         None => post.find(forge).await?.map(|comment| comment.id),
     };
     let Some(id) = known else { return post.once(forge).await };
-    match forge.edit_comment(number, id, post.text()).await {
+    let edit = || forge.edit_comment(number, id, post.text());
+    match again::repeat(forge.patience(), edit).await {
         // Somebody deleted it.
         Err(ForgeError::Gone { .. }) => post.once(forge).await,
-        // Editing twice does no harm.
-        Err(ForgeError::Server { .. }) => forge.edit_comment(number, id, post.text()).await,
         settled => settled,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forge::{ForgeError, ScopedForge};
+use forge::{ForgeError, ScopedForge, again};
 use protocol::{
     agent::Written,
     error::{ErrorCode, RpcError},
@@ -11,7 +11,7 @@ use protocol::{
     item::Comment,
     limits::COMMENT_MAX_BYTES,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::post::Post;
 use crate::{
@@ -22,7 +22,8 @@ use crate::{
     session::Work,
 };
 
-/// Posts a comment. One whose fate is unknown is looked for before it is posted again.
+/// Posts a comment. One whose fate is unknown is looked for before it is posted again, also when the
+/// agent was told so and comes again with the same (CASES 62, 148).
 pub(super) async fn post_comment(
     sidecar: &Sidecar,
     number: IssueNumber,
@@ -33,14 +34,35 @@ pub(super) async fn post_comment(
     if body.trim().is_empty() {
         return Err(RpcError::new(ErrorCode::Invalid, "a comment must not be empty"));
     }
-    let mark = next_mark(sidecar, &work);
-    let act = Act::post_comment(number);
-    let post = Post::new(sidecar, &work, number, marker::append(body, &mark), mark);
-    let send = |forge: Arc<ScopedForge>| async move { post.once(&forge).await };
+    let key = sidecar.lanes.posts.key(number, body);
+    let answer = sidecar.lanes.posts.answer(key);
+    let mut answer = answer.lock().await;
+    if let Some(comment) = &*answer {
+        return Ok(comment.clone());
+    }
+    let doubtful = sidecar.with_memory(|memory| memory.doubts.take(key));
+    let may_be_there = doubtful.is_some();
+    let mark = doubtful.unwrap_or_else(|| next_mark(sidecar, &work));
+    let post = Post::new(number, body, mark.clone());
+    let send = |forge: Arc<ScopedForge>| async move {
+        if may_be_there { post.once_more(&forge).await } else { post.once(&forge).await }
+    };
     let done = |_: &Comment| oplog::posted_comment(number);
-    let mut comment = write(sidecar, &work, act, send, done).await?;
-    comment.body = marker::strip(&comment.body);
-    Ok(comment)
+    match write(sidecar, &work, Act::post_comment(number), send, done).await {
+        Ok(mut comment) => {
+            comment.body = marker::strip(&comment.body);
+            *answer = Some(comment.clone());
+            Ok(comment)
+        }
+        Err(error) => {
+            let unknown =
+                matches!(error.data.kind, ErrorCode::ForgeUnavailable | ErrorCode::NotReady);
+            if unknown || may_be_there {
+                sidecar.with_memory(|memory| memory.doubts.add(key, mark));
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Replaces a description; repeating that does no harm.
@@ -52,15 +74,8 @@ pub(super) async fn update_description(
     let work = sidecar.enter()?;
     check_text(body, "a description")?;
     let body = marker::strip(body);
-    let again = sidecar.settings.look_again_after;
     let send = |forge: Arc<ScopedForge>| async move {
-        match forge.update_description(number, &body).await {
-            Err(ForgeError::Server { .. }) => {
-                sleep(again).await;
-                forge.update_description(number, &body).await
-            }
-            settled => settled,
-        }
+        again::repeat(forge.patience(), || forge.update_description(number, &body)).await
     };
     let done = |(): &()| oplog::updated_description(number);
     write(sidecar, &work, Act::update_description(number), send, done).await?;

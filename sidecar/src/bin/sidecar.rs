@@ -10,6 +10,7 @@ use sidecar::{
     hardening::{self, Confinement},
     process,
 };
+use tracing_subscriber::{Layer as _, filter::Targets, fmt, prelude::*};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes memory when it is given back: copies of a token that libraries make (headers, buffers) do
@@ -17,6 +18,8 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
+/// Our own crates.
+const OURS: [&str; 3] = ["sidecar", "rpc", "forge"];
 /// A wrong command line, as for most programs.
 const USAGE: u8 = 2;
 
@@ -59,11 +62,7 @@ fn run(config: &Config) -> anyhow::Result<()> {
 
 /// JSON lines on standard output, from our own crates only: libraries log what they handle.
 fn start_log(config: &Config) {
-    let level = config.log;
-    let ours = format!("off,sidecar={level},rpc={level},forge={level}");
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(ours))
-        .init();
+    let ours = Targets::new().with_targets(OURS.map(|name| (name, config.log)));
+    tracing_subscriber::registry().with(fmt::layer().json().with_filter(ours)).init();
     hardening::panics::watch();
 }

@@ -198,6 +198,8 @@ fn client(access: &ForgeAccess) -> Result<Client, String> {
         .user_agent(concat!("git/bot-bottle-", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
+        // Each holds a descriptor; an agent's git makes one exchange after the other.
+        .pool_max_idle_per_host(2)
         .no_proxy()
         .referer(false)
         .connect_timeout(FORGE_CONNECT_TIMEOUT)

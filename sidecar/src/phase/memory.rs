@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use protocol::ids::{IssueNumber, Slug};
 
-use crate::budget::Budget;
+use crate::{agent::Doubts, budget::Budget};
 
 /// What outlives a `configure` and a `drain`.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Memory {
     pub progress: Option<(IssueNumber, u64)>,
     /// Comments posted, for their marks.
     pub comments: u64,
+    /// Comments whose fate is unknown.
+    pub doubts: Doubts,
     /// For `usage`.
     pub counts: Counts,
 }

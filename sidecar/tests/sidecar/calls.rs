@@ -109,7 +109,7 @@ async fn a_comment_of_unknown_fate_is_there_once() {
         bottle.agent.post_comment(number(17), "once".to_owned()).await.unwrap();
         assert_eq!(bottle.forge.comments().len(), 1, "{faults:?}");
     }
-    bottle.forge.fail_next([Fault::ServerBefore, Fault::ServerBefore]);
+    bottle.forge.fail_next([Fault::ServerBefore; 3]);
     let error = refused(bottle.agent.post_comment(number(17), "never".to_owned()).await);
     assert_eq!(error.data.kind, ErrorCode::ForgeUnavailable);
     assert_eq!(bottle.forge.comments().len(), 1);
@@ -191,6 +191,16 @@ async fn a_pull_request_whose_answer_was_lost_is_found() {
     bottle.forge.fail_next([Fault::ServerAfter]);
     let opened = bottle.agent.open_pr("Fix it".to_owned(), String::new()).await.unwrap();
     assert_eq!(opened.pull_request.number, number(18));
+    assert_eq!(bottle.forge.changes(), ["open pull request"]);
+}
+
+// CASES 201
+#[tokio::test]
+async fn a_default_branch_that_was_renamed_meanwhile_is_proposed_to() {
+    let bottle = Bottle::at_work().await;
+    bottle.forge.rename_default_branch("trunk");
+    let opened = bottle.agent.open_pr("Fix it".to_owned(), String::new()).await.unwrap();
+    assert_eq!(opened.pull_request.base_branch, "trunk");
     assert_eq!(bottle.forge.changes(), ["open pull request"]);
 }
 

@@ -26,6 +26,10 @@ pub(crate) enum Fault {
     ServerAfter,
     /// 401.
     BadToken,
+    /// 423 of an archived repository.
+    Archived,
+    /// 422 of somebody who thinks it is spam.
+    Spam,
     /// Waits until [`Fake::go_on`] has a permit, then is done.
     Wait,
 }
@@ -45,6 +49,19 @@ struct State {
     changes: Vec<String>,
     faults: VecDeque<Fault>,
     tokens: Vec<String>,
+    looks: VecDeque<Look>,
+    mangle: Option<fn(&str) -> String>,
+    account: Option<String>,
+    default_branch: Option<String>,
+}
+
+/// What a look for something that was just written gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nothing of what is there: a replica lags behind.
+    Stale,
+    /// 500.
+    Fails,
 }
 
 pub(crate) fn number(number: u64) -> IssueNumber {
@@ -69,6 +86,30 @@ impl Fake {
 
     pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap().faults.extend(faults);
+    }
+
+    /// What becomes of the next lists of comments and pull requests.
+    pub(crate) fn look_next(&self, looks: impl IntoIterator<Item = Look>) {
+        self.state.lock().unwrap().looks.extend(looks);
+    }
+
+    /// How texts of comments are changed from now on when they are read.
+    pub(crate) fn mangle(&self, how: fn(&str) -> String) {
+        self.state.lock().unwrap().mangle = Some(how);
+    }
+
+    /// Gives the account another name, here and in what it wrote.
+    pub(crate) fn rename_account(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.account = Some(name.to_owned());
+        for (_, comment) in state.comments.iter_mut().filter(|(_, c)| c.author.as_str() == "bot") {
+            comment.author = name.parse().unwrap();
+        }
+    }
+
+    /// Renames `main`; what is opened towards it is not found any more.
+    pub(crate) fn rename_default_branch(&self, name: &str) {
+        self.state.lock().unwrap().default_branch = Some(name.to_owned());
     }
 
     pub(crate) fn comments(&self) -> Vec<Comment> {
@@ -104,6 +145,14 @@ impl Fake {
         match fault {
             Some(Fault::ServerBefore) => return Err(server()),
             Some(Fault::BadToken) => return Err(ForgeError::BadToken { what: name }),
+            Some(Fault::Archived) => {
+                let message = "Repo is archived (status 423)".to_owned();
+                return Err(ForgeError::NoPermission { what: name, message });
+            }
+            Some(Fault::Spam) => {
+                let message = "too many mentions (status 422)".to_owned();
+                return Err(ForgeError::Rejected { what: name, message });
+            }
             Some(Fault::Wait) => {
                 self.is_waiting.notify_one();
                 self.go_on.acquire().await.unwrap().forget();
@@ -118,6 +167,22 @@ impl Fake {
 }
 
 impl State {
+    fn account(&self) -> String {
+        self.account.clone().unwrap_or_else(|| "bot".to_owned())
+    }
+
+    /// Whether a look sees what is there.
+    fn look(&mut self) -> Result<bool, ForgeError> {
+        match self.looks.pop_front() {
+            None => Ok(true),
+            Some(Look::Stale) => Ok(false),
+            Some(Look::Fails) => Err(ForgeError::Server {
+                what: "look".to_owned(),
+                message: "status 500".to_owned(),
+            }),
+        }
+    }
+
     fn comment(&mut self, on: IssueNumber, author: &str, body: &str) -> Comment {
         let id = 1000 + self.comments.len() as u64;
         let now = Timestamp::UNIX_EPOCH;
@@ -155,11 +220,13 @@ fn gone(what: &str) -> ForgeError {
 #[async_trait]
 impl Forge for Fake {
     async fn whoami(&self) -> Result<Login, ForgeError> {
-        Ok("bot".parse().unwrap())
+        Ok(self.state.lock().unwrap().account().parse().unwrap())
     }
 
-    async fn repository(&self, _: &RepoName) -> Result<Repository, ForgeError> {
-        Err(gone("repository"))
+    async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
+        let default = self.state.lock().unwrap().default_branch.clone();
+        let default_branch = default.unwrap_or_else(|| "main".to_owned());
+        Ok(Repository { name: repo.clone(), default_branch, archived: false })
     }
 
     async fn read_issue(&self, _: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError> {
@@ -200,8 +267,14 @@ impl Forge for Fake {
         _: &RepoName,
         number: IssueNumber,
     ) -> Result<Vec<Comment>, ForgeError> {
-        let state = self.state.lock().unwrap();
-        let on = |(on, comment): &(IssueNumber, Comment)| (*on == number).then(|| comment.clone());
+        let mut state = self.state.lock().unwrap();
+        if !state.look()? {
+            return Ok(vec![]);
+        }
+        let mangle = state.mangle.unwrap_or(str::to_owned);
+        let on = |(on, comment): &(IssueNumber, Comment)| {
+            (*on == number).then(|| Comment { body: mangle(&comment.body), ..comment.clone() })
+        };
         Ok(state.comments.iter().filter_map(on).collect())
     }
 
@@ -227,7 +300,11 @@ impl Forge for Fake {
         number: IssueNumber,
         body: &str,
     ) -> Result<Comment, ForgeError> {
-        self.change(format!("comment #{number}"), |state| state.comment(number, "bot", body)).await
+        self.change(format!("comment #{number}"), |state| {
+            let account = state.account();
+            state.comment(number, &account, body)
+        })
+        .await
     }
 
     async fn edit_comment(
@@ -266,6 +343,18 @@ impl Forge for Fake {
         repo: &RepoName,
         pr: &NewPullRequest,
     ) -> Result<PullRequest, ForgeError> {
+        let (default, exists) = {
+            let state = self.state.lock().unwrap();
+            let exists = state.pulls.values().any(|pull| pull.head_branch == pr.head.as_str());
+            (state.default_branch.clone(), exists)
+        };
+        if default.is_some_and(|default| default != pr.base.as_str()) {
+            return Err(gone("open a pull request"));
+        }
+        if exists {
+            let message = "pull request already exists for these targets".to_owned();
+            return Err(ForgeError::Conflict { what: "open".to_owned(), message });
+        }
         self.change("open pull request".to_owned(), |state| {
             let number = number(18 + state.pulls.len() as u64);
             let made = pull(number, repo, pr);
@@ -280,7 +369,11 @@ impl Forge for Fake {
         _: &RepoName,
         head: &BranchName,
     ) -> Result<Option<PullRequest>, ForgeError> {
-        let state = self.state.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
+        // Before anything was opened there is nothing to be late with.
+        if !state.pulls.is_empty() && !state.look()? {
+            return Ok(None);
+        }
         Ok(state.pulls.values().find(|pull| pull.head_branch == head.as_str()).cloned())
     }
 

@@ -137,6 +137,22 @@ async fn the_first_done_of_a_run_counts() {
     bottle.agent.post_comment(number(17), "still allowed".to_owned()).await.unwrap();
 }
 
+// CASES 61: there are no keys; what may be there once is found by what it is.
+#[tokio::test]
+async fn two_that_race_for_one_thing_make_it_once_and_get_the_same_answer() {
+    let bottle = Bottle::at_work().await;
+    let socket = bottle.dir.path().join("agent/agent.sock");
+    let other = rpc::client::connect(&socket, Duration::from_secs(10)).unwrap();
+    let open = || ("Fix it".to_owned(), "Done.".to_owned());
+    let ((title, body), (same_title, same_body)) = (open(), open());
+    let (one, two) =
+        tokio::join!(bottle.agent.open_pr(title, body), other.open_pr(same_title, same_body));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.pull_request.number, two.pull_request.number);
+    assert!(one.existed ^ two.existed, "one of them made it");
+    assert_eq!(bottle.forge.changes().len(), 1, "{:?}", bottle.forge.changes());
+}
+
 // CASES 58
 #[tokio::test]
 async fn a_done_without_run_or_beyond_bounds_is_refused() {

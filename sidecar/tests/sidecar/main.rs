@@ -9,6 +9,7 @@ mod harness;
 mod calls;
 mod git;
 mod lifecycle;
+mod lost_answers;
 mod program;
 mod records;
 mod secrets;

@@ -2,7 +2,7 @@
 
 use std::{
     io::Read as _,
-    os::unix::fs::MetadataExt as _,
+    os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -52,10 +52,9 @@ impl Program {
         let dir = tempfile::tempdir().unwrap();
         let child = command(dir.path()).spawn().unwrap();
         let program = Self { child, dir };
-        eventually("the control socket", || {
-            program.dir.path().join("control/control.sock").exists()
-        })
-        .await;
+        // A socket that is bound may not be listened to yet.
+        let socket = program.dir.path().join("control/control.sock");
+        eventually("the control socket", || UnixStream::connect(&socket).is_ok()).await;
         program
     }
 
@@ -191,6 +190,49 @@ fn a_wrong_command_line_is_said() {
     let output = Command::new(env!("CARGO_BIN_EXE_sidecar")).arg("--agent-dir").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--agent-dir"));
+}
+
+const PANICKING: &str = "BOT_BOTTLE_TEST_PANICS";
+
+/// Not a test by itself: what [`the_third_panic_of_a_minute_ends_the_process`] lets end.
+#[test]
+fn panics() {
+    let Some(times) = std::env::var_os(PANICKING) else { return };
+    let times: u32 = times.to_str().unwrap().parse().unwrap();
+    tracing_subscriber::fmt().with_writer(std::io::stdout).init();
+    sidecar::hardening::panics::watch();
+    for _ in 0..times {
+        let panicked = std::thread::spawn(|| panic!("{TOKEN}")).join();
+        assert!(panicked.is_err());
+    }
+    println!("went on");
+}
+
+// CASES 65
+#[test]
+fn the_third_panic_of_a_minute_ends_the_process() {
+    for (times, goes_on) in [(2, true), (3, false)] {
+        let output = Command::new("timeout")
+            .args([
+                "--foreground",
+                "--signal=KILL",
+                "30",
+                "sh",
+                "-c",
+                "ulimit -c 0; exec \"$@\"",
+                "sh",
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .args(["program::panics", "--exact", "--nocapture"])
+            .env(PANICKING, times.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.success(), goes_on, "{said}");
+        assert_eq!(said.contains("went on"), goes_on, "{said}");
+        assert_eq!(said.contains("too many panics"), !goes_on, "{said}");
+        assert!(said.contains("program.rs") && !said.contains(TOKEN), "the place alone: {said}");
+    }
 }
 
 /// Landlock, tried from inside: a process under the same rules may not open other files.

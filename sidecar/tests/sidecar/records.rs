@@ -1,5 +1,7 @@
 //! The queue: durable, bounded, in order, and never in the way of what must not be lost.
 
+mod disks;
+
 use std::fs;
 
 use protocol::{
@@ -117,7 +119,6 @@ async fn events_survive_a_restart_and_numbers_go_on() {
     assert!(after[1].id.as_str().ends_with("-00000002"));
 }
 
-// CASES 117, 125
 #[tokio::test]
 async fn a_directory_that_cannot_be_a_queue_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -128,6 +129,25 @@ async fn a_directory_that_cannot_be_a_queue_is_refused() {
     fs::write(dir.path().join("tmp/0000000000000000-00000001.json"), "half").unwrap();
     assert_eq!(queue.events(None).await.unwrap(), []);
     assert!(!dir.path().join("new/probe").exists());
+}
+
+// CASES 117
+#[tokio::test]
+async fn what_a_crash_left_half_written_is_swept_after_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Queue::open(dir.path()).unwrap());
+    let file = |hours: u64| {
+        let path = dir.path().join(format!("tmp/of-{hours}-hours"));
+        let made = fs::File::create(&path).unwrap();
+        let age = std::time::Duration::from_secs(hours * 3600);
+        let made_at = fs::metadata(&path).unwrap().modified().unwrap() - age;
+        made.set_modified(made_at).unwrap();
+        path
+    };
+    let (young, old) = (file(23), file(25));
+    let (queue, _) = Queue::open(dir.path()).unwrap();
+    assert!(young.exists() && !old.exists());
+    assert_eq!(queue.waiting().await.unwrap(), 0, "neither is an event");
 }
 
 // CASES 132

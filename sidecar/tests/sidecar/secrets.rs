@@ -53,7 +53,12 @@ fn found_below(dir: &Path) -> Vec<String> {
 async fn the_token_is_in_no_answer_no_file_and_no_debug_output() {
     let bottle = Bottle::at_work().await;
     assert_eq!(bottle.forge.tokens(), [TOKEN], "the forge did not get it");
-    bottle.forge.fail_next([Fault::BadToken, Fault::ServerBefore, Fault::ServerBefore]);
+    bottle.forge.fail_next([
+        Fault::BadToken,
+        Fault::ServerBefore,
+        Fault::ServerBefore,
+        Fault::ServerBefore,
+    ]);
     let mut answers = vec![
         format!("{:?}", refused(bottle.agent.post_comment(number(17), "x".to_owned()).await)),
         format!("{:?}", refused(bottle.agent.post_comment(number(17), "x".to_owned()).await)),

@@ -9,8 +9,10 @@ use std::{
 };
 
 use clap::Parser as _;
-use e2e::rig::{BOT, Fault, REPO, Rig, Setup, wait_until};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use e2e::{
+    interruption::{Interruption, Signals},
+    rig::{BOT, Fault, REPO, Rig, Setup, wait_until},
+};
 
 /// Plays one issue for real: forge, daemon, agent in a bottle, review, merge.
 #[derive(Debug, clap::Parser)]
@@ -48,39 +50,6 @@ enum Ending {
     Played,
     /// It was told to stop.
     Interrupted(Interruption),
-}
-
-/// A signal that asks for the end. Later ones change nothing: cleaning up has its own deadlines.
-struct Interruption {
-    name: &'static str,
-    /// 128 and the signal's number, as shells have it.
-    exit_code: u8,
-}
-
-/// The signals that ask for the end, remembered from now on.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Interruption {
-        let (name, exit_code) = tokio::select! {
-            _ = self.interrupt.recv() => ("SIGINT", 130),
-            _ = self.terminate.recv() => ("SIGTERM", 143),
-            _ = self.hangup.recv() => ("SIGHUP", 129),
-        };
-        Interruption { name, exit_code }
-    }
 }
 
 /// Prints each step with the seconds since the start.

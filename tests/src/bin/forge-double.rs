@@ -102,6 +102,11 @@ async fn main() -> Result<(), RunError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    let mut stderr = std::io::stderr().lock();
+    for wrong in forge.take_violations() {
+        writeln!(stderr, "not in the API's description: {wrong}").map_err(RunError::Print)?;
+    }
+    drop(stderr);
     forge.shutdown().await;
     Ok(())
 }

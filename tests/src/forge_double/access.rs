@@ -70,4 +70,21 @@ impl Registry {
         }
         Ok(repo)
     }
+
+    /// As `repo_for`, for what an archived repository does not take any more.
+    ///
+    /// # Errors
+    /// As `repo_for`, and 423.
+    pub(crate) fn repo_to_change(
+        &self,
+        who: Option<&str>,
+        path: &RepoPath,
+        needed: Access,
+    ) -> Result<&Repo, Refusal> {
+        let repo = self.repo_for(who, path, needed)?;
+        if repo.is_archived {
+            return Err(Refusal::Locked(format!("{path} is archived")));
+        }
+        Ok(repo)
+    }
 }

@@ -2,6 +2,7 @@
 //! permissions and webhooks are the same whoever acts.
 
 pub(crate) mod account;
+pub(crate) mod admin;
 pub(crate) mod comment;
 pub(crate) mod issue;
 pub(crate) mod label;
@@ -10,4 +11,5 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod repo;
 pub(crate) mod review;
+pub(crate) mod settings;
 pub(crate) mod status;

@@ -41,6 +41,9 @@ pub enum Refusal {
     /// 409.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// 423, for changes to an archived repository.
+    #[error("locked: {0}")]
+    Locked(String),
     /// 412, for changes that come too late.
     #[error("too late: {0}")]
     TooLate(String),
@@ -85,6 +88,7 @@ impl Refusal {
             Self::NotFound { .. } | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Locked(_) => StatusCode::LOCKED,
             Self::TooLate(_) => StatusCode::PRECONDITION_FAILED,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -107,6 +111,7 @@ impl Refusal {
             Self::ForbiddenSaying(text)
             | Self::NotAllowed(text)
             | Self::Conflict(text)
+            | Self::Locked(text)
             | Self::TooLate(text)
             | Self::Unprocessable(text) => saying(text),
         };

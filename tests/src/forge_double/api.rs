@@ -1,8 +1,10 @@
 //! The routes of Gitea's API under `/api/v1`.
 
 mod accounts;
+mod admin;
 mod branches;
 mod comments;
+mod contents;
 mod hooks;
 mod issues;
 mod labels;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    routing::{delete, get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 
 use super::{answer::Refusal, forge::Forge, git_http};
@@ -44,8 +46,12 @@ fn account_routes() -> Router<Arc<Forge>> {
         .route("/user/orgs", get(accounts::own_orgs))
         .route("/user/repos", post(repos::create_own))
         .route("/users/{user}", get(accounts::user))
+        .route("/users/{user}/tokens", post(admin::create_token))
+        .route("/admin/users", post(admin::create_user))
+        .route("/admin/users/{user}", patch(admin::edit_user).delete(admin::delete_user))
+        .route("/admin/users/{user}/rename", post(admin::rename_user))
         .route("/orgs", post(accounts::create_org))
-        .route("/orgs/{org}", get(accounts::org))
+        .route("/orgs/{org}", get(accounts::org).delete(admin::delete_org))
         .route("/orgs/{org}/repos", post(repos::create_for_org))
         .route("/orgs/{org}/teams", get(accounts::teams))
         .route("/orgs/{org}/members", get(accounts::members))
@@ -59,15 +65,20 @@ fn account_routes() -> Router<Arc<Forge>> {
 fn repo_routes() -> Router<Arc<Forge>> {
     let collaborator =
         get(repos::is_collaborator).put(repos::add_collaborator).delete(repos::remove_collaborator);
+    let branch = get(branches::get).patch(branches::rename).delete(branches::delete);
+    let hook = get(hooks::get).patch(hooks::edit).delete(hooks::delete);
     let routes = Router::new()
-        .route("/", get(repos::repo).delete(repos::delete))
+        .route("/", get(repos::repo).patch(repos::edit).delete(repos::delete))
+        .route("/transfer", post(repos::transfer))
+        .route("/contents", get(contents::root))
+        .route("/contents/{*file}", get(contents::file))
         .route("/collaborators/{user}", collaborator)
         .route("/collaborators/{user}/permission", get(repos::permission))
         .route("/labels", get(labels::of_repo).post(labels::create))
         .route("/hooks", get(hooks::list).post(hooks::create))
-        .route("/hooks/{id}", get(hooks::get).patch(hooks::edit))
+        .route("/hooks/{id}", hook)
         .route("/branches", get(branches::list))
-        .route("/branches/{*branch}", get(branches::get).delete(branches::delete))
+        .route("/branches/{*branch}", branch)
         .route("/statuses/{sha}", get(statuses::list).post(statuses::create))
         .route("/commits/{sha}/statuses", get(statuses::list))
         .route("/commits/{sha}/status", get(statuses::combined));

@@ -1,5 +1,7 @@
 //! Faults of the API and of git over HTTP, given as data.
 
+pub(crate) mod body;
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -28,8 +30,31 @@ pub enum FaultKind {
     DropConnection,
     /// Does what was asked, then closes the connection without an answer.
     AfterThenDrop,
+    /// Does what was asked, then breaks off in the middle of the answer.
+    Cut,
+    /// Does what was asked, then answers a byte at a time with this pause before each.
+    Drip(Duration),
+    /// Answers JSON of this many bytes; nothing is done.
+    Huge(u64),
     /// Answers exactly this; nothing is done.
     Answer(CannedAnswer),
+}
+
+impl FaultKind {
+    /// A rate limit, 429 or 403, that says when to come back: seconds or a date.
+    pub fn rate_limit(status: u16, retry_after: &str) -> Self {
+        let headers = vec![
+            ("Content-Type".to_owned(), super::answer::JSON.to_owned()),
+            ("Retry-After".to_owned(), retry_after.to_owned()),
+        ];
+        let body = "{\"message\":\"rate limit exceeded\",\"url\":\"\"}\n".to_owned();
+        Self::Answer(CannedAnswer { status, headers, body })
+    }
+
+    /// Whether the answer is still the forge's own, whole.
+    pub(crate) fn leaves_answer(&self) -> bool {
+        matches!(self, Self::Delay(_) | Self::DelayAfter(_))
+    }
 }
 
 /// An answer given word for word: rate limits, redirects, nonsense.

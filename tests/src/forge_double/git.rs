@@ -7,6 +7,7 @@ pub(crate) mod commit;
 pub(crate) mod log;
 pub(crate) mod merge;
 pub(crate) mod refs;
+pub(crate) mod tree;
 
 use std::{
     path::{Path, PathBuf},
@@ -150,6 +151,19 @@ impl GitStore {
         Ok(text.trim_end().to_owned())
     }
 
+    /// Moves a repository.
+    ///
+    /// # Errors
+    /// `GitError` when the folder says no.
+    pub(crate) async fn rename(&self, old: &RepoPath, new: &RepoPath) -> Result<(), GitError> {
+        let folder = self.folder(new);
+        let prepare = |source| GitError::Prepare { path: folder.clone(), source };
+        if let Some(owner) = folder.parent() {
+            tokio::fs::create_dir_all(owner).await.map_err(prepare)?;
+        }
+        tokio::fs::rename(self.folder(old), &folder).await.map_err(prepare)
+    }
+
     /// Makes an empty bare repository, set up as Gitea sets up its own.
     ///
     /// # Errors
@@ -158,6 +172,10 @@ impl GitStore {
         let folder = self.folder(repo);
         let hooks = folder.join("hooks");
         let prepare = |source| GitError::Prepare { path: folder.clone(), source };
+        // Left by a repository of that name that was removed from the forge.
+        if tokio::fs::try_exists(&folder).await.map_err(prepare)? {
+            tokio::fs::remove_dir_all(&folder).await.map_err(prepare)?;
+        }
         tokio::fs::create_dir_all(&hooks).await.map_err(prepare)?;
         let head = format!("--initial-branch={branch}");
         self.ask(repo, &["init", "--bare", "--quiet", "--template=", &head, "."]).await?;

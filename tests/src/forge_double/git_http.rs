@@ -22,6 +22,10 @@ use super::{
     forge::Forge, registry::RepoPath,
 };
 
+/// What Gitea answers to a push to an archived repository.
+const ARCHIVED: &str = "This repo is archived. You can view files and clone it, but cannot push or \
+                        open issues or pull requests.\n";
+
 /// The three addresses of the protocol.
 pub(crate) fn routes() -> Router<Arc<Forge>> {
     Router::new()
@@ -81,6 +85,7 @@ async fn serve(
     let user = match authorize(&forge, &path, direction, request.headers()) {
         Ok(user) => user,
         Err(Refusal::Unauthorized) => return challenge(),
+        Err(Refusal::Locked(_)) => return (StatusCode::FORBIDDEN, ARCHIVED).into_response(),
         Err(refusal) => return refusal.into_response(),
     };
     let cgi = match Cgi::start(&forge, &path, rest, user.as_deref(), request).await {
@@ -139,7 +144,11 @@ fn authorize(
     let needed = if direction == Direction::Push { Access::Write } else { Access::Read };
     forge.read(|registry| {
         let user = authenticate(registry, headers)?;
-        let checked = registry.repo_for(user.as_deref(), path, needed);
+        let checked = if direction == Direction::Push {
+            registry.repo_to_change(user.as_deref(), path, needed)
+        } else {
+            registry.repo_for(user.as_deref(), path, needed)
+        };
         if checked.is_err() && user.is_none() {
             return Err(Refusal::Unauthorized);
         }

@@ -18,6 +18,8 @@ pub(crate) struct Comment {
 #[derive(Debug, Clone)]
 pub(crate) struct LineComment {
     pub(crate) id: u64,
+    /// The reviewer, or who answered in the review's conversation.
+    pub(crate) author: String,
     pub(crate) path: String,
     pub(crate) body: String,
     /// Line in the new file, 0 when the comment is on a removed line.

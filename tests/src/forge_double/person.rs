@@ -8,6 +8,7 @@ mod accounts;
 mod issues;
 mod pulls;
 mod repos;
+mod settings;
 
 use super::Refusal;
 

@@ -22,6 +22,8 @@ pub struct RequestRecord {
     pub body: Vec<u8>,
     /// The status answered; `None` while under way or when the connection was dropped.
     pub status: Option<u16>,
+    /// What of request and answer does not fit the description of the API.
+    pub violations: Vec<String>,
 }
 
 /// The requests so far, oldest first.
@@ -47,6 +49,23 @@ impl RequestLog {
     /// Notes the status of the answer.
     pub(crate) fn answered(&self, place: usize, status: u16) {
         self.change(place, |record| record.status = Some(status));
+    }
+
+    /// Notes what does not fit the description.
+    pub(crate) fn violates(&self, place: usize, wrong: Vec<String>) {
+        self.change(place, |record| record.violations = wrong);
+    }
+
+    /// What did not fit so far; from then on it is forgotten.
+    pub(crate) fn take_violations(&self) -> Vec<String> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter_mut().flat_map(|record| std::mem::take(&mut record.violations)).collect()
+    }
+
+    /// A copy of one request.
+    pub(crate) fn get(&self, place: usize) -> RequestRecord {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.get(place).cloned().unwrap_or_default()
     }
 
     /// A copy of all requests.

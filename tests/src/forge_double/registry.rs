@@ -60,6 +60,10 @@ pub(crate) struct User {
     pub(crate) email: String,
     pub(crate) token: String,
     pub(crate) is_site_admin: bool,
+    /// Opens no doors but the one to a new token.
+    pub(crate) password: String,
+    /// May not sign in any more, with a token neither.
+    pub(crate) is_suspended: bool,
     pub(crate) created: Moment,
 }
 
@@ -139,6 +143,7 @@ pub(crate) struct Repo {
     pub(crate) id: u64,
     pub(crate) path: RepoPath,
     pub(crate) is_private: bool,
+    pub(crate) is_archived: bool,
     pub(crate) default_branch: String,
     pub(crate) collaborators: BTreeMap<String, Access>,
     pub(crate) labels: Vec<Label>,
@@ -191,6 +196,8 @@ pub(crate) struct Registry {
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) orgs: BTreeMap<String, Org>,
     pub(crate) repos: BTreeMap<RepoPath, Repo>,
+    /// Old names of repositories that were renamed or transferred, with their ids.
+    pub(crate) moved: BTreeMap<RepoPath, u64>,
     pub(crate) ids: Sequences,
     pub(crate) pushes: Vec<Push>,
     /// Webhooks of the change under way, in order; `Forge::act` sends them.
@@ -204,6 +211,14 @@ impl Registry {
     /// Gitea's 404 for a missing user.
     pub(crate) fn user(&self, login: &str) -> Result<&User, Refusal> {
         self.users.get(login).ok_or_else(|| Refusal::no_user(login))
+    }
+
+    /// The account, to change it.
+    ///
+    /// # Errors
+    /// As `user`.
+    pub(crate) fn user_mut(&mut self, login: &str) -> Result<&mut User, Refusal> {
+        self.users.get_mut(login).ok_or_else(|| Refusal::no_user(login))
     }
 
     /// The repository, whoever asks.

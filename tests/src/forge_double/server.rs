@@ -22,8 +22,10 @@ use tower::ServiceExt as _;
 use super::{
     answer::Refusal,
     api::request::authenticate,
-    fault::{CannedAnswer, FaultKind, login_page},
+    described,
+    fault::{self, CannedAnswer, FaultKind, login_page},
     forge::Forge,
+    gate,
     record::RequestRecord,
 };
 
@@ -92,10 +94,17 @@ async fn answer(
         let stream = body.into_data_stream();
         Body::from_stream(stream.inspect_ok(move |chunk| recording.requests.body(place, chunk)))
     });
-    let response = match fault {
+    let is_described =
+        described::is_about(&request) && fault.as_ref().is_none_or(FaultKind::leaves_answer);
+    let mut response = match fault {
         None => route(forge, router, request).await,
         Some(kind) => strike(forge, router, request, kind).await?,
     };
+    if is_described {
+        let (wrong, checked) = described::check(&forge.requests.get(place), response).await;
+        forge.requests.violates(place, wrong);
+        response = checked;
+    }
     forge.requests.answered(place, response.status().as_u16());
     Ok(response)
 }
@@ -109,12 +118,14 @@ fn describe(forge: &Forge, request: &Request<Body>) -> RequestRecord {
         user: forge.read(|registry| authenticate(registry, request.headers()).ok().flatten()),
         authorization: authorization
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        body: Vec::new(),
-        status: None,
+        ..RequestRecord::default()
     }
 }
 
 async fn route(forge: &Forge, router: Router, request: Request<Body>) -> Response<Body> {
+    if let Some(redirect) = gate::redirect(forge, &request) {
+        return redirect;
+    }
     let Ok(response) = router.oneshot(request).await;
     match response.extensions().get::<Refusal>() {
         Some(refusal) => refusal.response(&forge.base_url),
@@ -149,6 +160,11 @@ async fn strike(
             complete(route(forge, router, request).await).await;
             Err(Dropped)
         }
+        FaultKind::Cut => Ok(fault::body::cut(route(forge, router, request).await).await),
+        FaultKind::Drip(pause) => {
+            Ok(fault::body::dripping(route(forge, router, request).await, pause).await)
+        }
+        FaultKind::Huge(bytes) => Ok(fault::body::huge(bytes)),
         FaultKind::Answer(canned) => Ok(canned.response()),
     }
 }

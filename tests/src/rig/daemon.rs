@@ -32,6 +32,14 @@ impl Daemon {
         self.0.id()
     }
 
+    /// Whether it runs; one that has ended and was not waited for does not.
+    pub(super) fn lives(&self) -> bool {
+        self.pid().is_some_and(|pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            status.is_ok_and(|status| !status.contains("\nState:\tZ"))
+        })
+    }
+
     /// Sends a signal and waits for the end.
     pub(super) async fn end(mut self, signal: Signal) -> Result<ExitStatus, Fault> {
         kill(self.process().ok_or("the daemon has ended")?, signal)?;

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use tokio::process::Command;
 
-use super::Fault;
+use super::{EnginePlace, Fault};
 
 /// Removes the containers labelled with the installation `$2` (none if it is empty) until there are
 /// none: a request of a daemon that was killed may still be under way. Then the network `$1`, if
@@ -29,6 +29,8 @@ exit 1
 /// The engine's command line, and a network of the test's own.
 #[derive(Debug)]
 pub struct Docker {
+    /// Another engine than the machine's own.
+    engine: Option<EnginePlace>,
     network: String,
     gateway: Ipv4Addr,
     database: PathBuf,
@@ -40,17 +42,31 @@ impl Docker {
     ///
     /// # Errors
     /// When Docker does not run.
-    pub(super) async fn with_network(database: &Path) -> Result<Self, Fault> {
+    pub(super) async fn with_network(
+        database: &Path,
+        engine: Option<EnginePlace>,
+    ) -> Result<Self, Fault> {
         // Before the network is made, so that it is removed however this ends.
         let mut docker = Self {
+            engine,
             network: format!("bot-bottle-test-{:08x}", rand::random::<u32>()),
             gateway: Ipv4Addr::UNSPECIFIED,
             database: database.to_owned(),
         };
         let option = "com.docker.network.bridge.enable_icc=false";
-        run(&["network", "create", "--opt", option, &docker.network]).await?;
+        let mut words = vec!["network", "create", "--opt", option];
+        let bridge = docker.engine.as_ref().map(|engine| {
+            let name = format!("com.docker.network.bridge.name={}", engine.bridge);
+            (name, engine.subnet.clone(), engine.gateway.to_string())
+        });
+        if let Some((name, subnet, gateway)) = &bridge {
+            words.extend(["--opt", name, "--subnet", subnet, "--gateway", gateway]);
+        }
+        words.push(&docker.network);
+        docker.run(&words).await?;
         let format = "{{(index .IPAM.Config 0).Gateway}}";
-        let gateway = run(&["network", "inspect", "--format", format, &docker.network]).await?;
+        let words = ["network", "inspect", "--format", format, &docker.network];
+        let gateway = docker.run(&words).await?;
         docker.gateway = gateway.trim().parse()?;
         Ok(docker)
     }
@@ -91,12 +107,18 @@ impl Docker {
     /// # Errors
     /// When it fails: its error output.
     pub async fn run(&self, words: &[&str]) -> Result<String, Fault> {
-        run(words).await
+        run(self.host().as_deref(), words).await
+    }
+
+    /// How the command line is told of another engine.
+    fn host(&self) -> Option<String> {
+        self.engine.as_ref().map(|engine| format!("unix://{}", engine.socket.display()))
     }
 
     /// The state of a container, e.g. `running`; `None` when there is none.
     pub async fn state(&self, container: &str) -> Option<String> {
-        let state = run(&["inspect", "--format", "{{.State.Status}}", container]).await.ok()?;
+        let state =
+            self.run(&["inspect", "--format", "{{.State.Status}}", container]).await.ok()?;
         Some(state.trim().to_owned())
     }
 
@@ -107,14 +129,19 @@ impl Docker {
     pub async fn containers(&self) -> Result<Vec<String>, Fault> {
         let Some(instance) = self.instance()? else { return Ok(Vec::new()) };
         let filter = format!("label=bot-bottle.instance={instance}");
-        let names = run(&["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"]).await?;
+        let names =
+            self.run(&["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"]).await?;
         Ok(names.lines().map(str::to_owned).collect())
     }
 
     /// Removes the installation's containers and network. To be called when the daemon has ended.
     pub(super) fn clean(&self) -> Result<(), Fault> {
         let instance = self.instance()?.unwrap_or_default();
-        let cleaned = std::process::Command::new("/bin/sh")
+        let mut command = std::process::Command::new("/bin/sh");
+        if let Some(host) = self.host() {
+            command.env("DOCKER_HOST", host);
+        }
+        let cleaned = command
             .args(["-c", CLEAN, "sh", &self.network, &instance])
             // A second Ctrl-C in a terminal is not for it either.
             .process_group(0)
@@ -136,8 +163,12 @@ impl Drop for Docker {
     }
 }
 
-async fn run(words: &[&str]) -> Result<String, Fault> {
-    let output = Command::new("docker")
+async fn run(host: Option<&str>, words: &[&str]) -> Result<String, Fault> {
+    let mut command = Command::new("docker");
+    if let Some(host) = host {
+        command.env("DOCKER_HOST", host);
+    }
+    let output = command
         .args(words)
         .stdin(Stdio::null())
         // Ctrl-C in a terminal is not for it.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use e2e::forge_double::{CannedAnswer, Fault, FaultKind, NewIssue};
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -63,7 +64,6 @@ async fn a_fault_can_strike_several_times_and_be_cleared() {
     assert_eq!(bodies(&team).await, ["c", "e"]);
 }
 
-// CASES 188
 #[tokio::test]
 async fn a_status_after_the_effect_hides_that_it_was_done() {
     let team = team_with_issue().await;
@@ -72,7 +72,6 @@ async fn a_status_after_the_effect_hides_that_it_was_done() {
     assert_eq!(bodies(&team).await, ["done"]);
 }
 
-// CASES 188
 #[tokio::test]
 async fn a_connection_breaks_before_or_after_the_effect() {
     let team = team_with_issue().await;
@@ -105,7 +104,6 @@ async fn a_delay_comes_before_or_after_the_effect() {
     assert_eq!(bodies(&team).await, ["late", "unanswered"]);
 }
 
-// CASES 191
 #[tokio::test]
 async fn a_login_page_comes_with_status_200() {
     let team = team_with_issue().await;
@@ -116,7 +114,6 @@ async fn a_login_page_comes_with_status_200() {
     assert!(reply.text.starts_with("<!DOCTYPE html>"));
 }
 
-// CASES 184, 185
 #[tokio::test]
 async fn an_answer_can_be_given_word_for_word() {
     let team = team_with_issue().await;
@@ -129,4 +126,47 @@ async fn an_answer_can_be_given_word_for_word() {
     let reply = team.api("bob", "GET", "/user", Value::Null).await;
     assert_eq!((reply.status, reply.text.as_str()), (429, "slow down"));
     assert_eq!(reply.header("Retry-After"), Some("7"));
+}
+
+#[tokio::test]
+async fn a_rate_limit_says_when_to_come_back() {
+    let team = team_with_issue().await;
+    for (status, after) in [(429, "7"), (403, "Wed, 21 Oct 2015 07:28:00 GMT"), (429, "1e12")] {
+        team.forge.fault(Fault::new(FaultKind::rate_limit(status, after)));
+        let reply = team.api("bob", "GET", "/user", Value::Null).await;
+        assert_eq!((reply.status, reply.header("Retry-After")), (status, Some(after)));
+        assert!(reply.json()["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_can_be_huge_or_slow() {
+    let team = team_with_issue().await;
+    let bytes = 10 * 1024 * 1024 + 17;
+    team.forge.fault(Fault::new(FaultKind::Huge(bytes)));
+    let reply = team.api("bob", "GET", "/user", Value::Null).await;
+    assert_eq!(reply.text.len() as u64, bytes + 2);
+    assert_eq!(reply.json(), json!([]));
+
+    let pause = Duration::from_millis(1);
+    team.forge.fault(on_comment(FaultKind::Drip(pause)));
+    let begin = Instant::now();
+    let path = format!("/repos/{REPO}{COMMENTS}");
+    let reply = team.api("bob", "POST", &path, json!({ "body": "slowly" })).await;
+    assert_eq!(reply.json()["body"], "slowly");
+    assert!(begin.elapsed() >= pause * u32::try_from(reply.text.len()).unwrap());
+}
+
+#[tokio::test]
+async fn an_answer_can_break_off_after_the_effect() {
+    let team = team_with_issue().await;
+    let url = format!("{}/api/v1/repos/{REPO}{COMMENTS}", team.forge.base_url());
+    let token = format!("token {}", team.forge.token("bob").unwrap());
+    team.forge.fault(on_comment(FaultKind::Cut));
+    let body = json!({ "body": "half told" });
+    let call = try_call("POST", &url, Some(&token), Some(&body));
+    // Reading the body panics; the head may not arrive either.
+    let whole = std::panic::AssertUnwindSafe(call).catch_unwind().await;
+    assert!(!matches!(whole, Ok(Ok(_))), "{whole:?}");
+    assert_eq!(bodies(&team).await, ["half told"]);
 }

@@ -219,7 +219,7 @@ async fn two_pushes_at_a_time_are_kept_apart() {
     assert_eq!((pushes[0].updates.len(), pushes[1].updates.len()), (1, 1));
 }
 
-// CASES 188: an error after the effect.
+// An error after the effect.
 #[tokio::test]
 async fn a_push_can_succeed_and_still_look_failed() {
     let team = Team::start().await;

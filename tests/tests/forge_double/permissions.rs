@@ -213,6 +213,33 @@ async fn a_review_becomes_stale_when_the_head_moves() {
 }
 
 #[tokio::test]
+async fn an_answer_in_a_review_is_its_writers_and_not_the_reviewers() {
+    let team = working_team().await;
+    let receiver = team.listen().await;
+    let line = |body: &str| NewLineComment {
+        path: "x.txt".to_owned(),
+        body: body.to_owned(),
+        new_position: 1,
+        ..NewLineComment::default()
+    };
+    let said = (ReviewState::RequestChanges, "no");
+    let review = team.forge.review("alice", REPO, 2, said, vec![line("why?")]).await.unwrap();
+    let id = team.forge.reply_in_review("mallory", REPO, (2, review), line("so!")).await.unwrap();
+    let path = format!("/repos/{REPO}/pulls/2/reviews/{review}");
+    let comments = team.api(BOT, "GET", &format!("{path}/comments"), Value::Null).await.json();
+    let shown = |at: usize| (comments[at]["user"]["login"].clone(), comments[at]["body"].clone());
+    assert_eq!(shown(0), (json!("alice"), json!("why?")));
+    assert_eq!(shown(1), (json!("mallory"), json!("so!")));
+    assert_eq!(comments[1]["diff_hunk"], comments[0]["diff_hunk"]);
+    assert_eq!(team.api(BOT, "GET", &path, Value::Null).await.json()["comments_count"], 2);
+    let told = receiver.after(&team.forge).await;
+    assert_eq!(told, ["pull_request_rejected/reviewed", "issue_comment/created"]);
+    assert_eq!(receiver.all()[1].json()["comment"]["id"], id);
+    let lost = team.forge.reply_in_review("mallory", REPO, (2, 99), line("x")).await;
+    assert_eq!(lost.unwrap_err().status(), 404);
+}
+
+#[tokio::test]
 async fn requests_are_written_down_with_their_credentials() {
     let team = working_team().await;
     let path = format!("/repos/{REPO}/issues/1/comments");
@@ -226,6 +253,7 @@ async fn requests_are_written_down_with_their_credentials() {
     assert_eq!(request.authorization, Some(format!("token {token}")));
     assert_eq!(request.body, br#"{"body":"hello"}"#);
     assert_eq!(request.status, Some(201));
+    assert_eq!(team.forge.take_violations().len(), 1, "the parameter is made up");
 }
 
 #[tokio::test]
@@ -242,7 +270,6 @@ async fn a_public_host_is_what_documents_name() {
     assert_eq!(forge.clone_url(REPO), expected);
 }
 
-// CASES 186
 #[tokio::test]
 async fn what_was_deleted_is_gone_and_its_number_stays_used() {
     let team = working_team().await;

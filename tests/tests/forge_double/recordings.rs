@@ -29,7 +29,7 @@ pub(crate) fn recordings(kind: &str) -> Vec<Recording> {
         })
         .collect();
     all.sort_by_key(|(name, _)| name.split('-').next().unwrap().parse::<u32>().unwrap());
-    assert!(all.len() > 30, "the recordings are missing");
+    assert_eq!(all.len(), if kind == "api" { 65 } else { 35 }, "recordings are missing");
     all
 }
 

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use rusqlite::{Connection, OpenFlags};
 use tokio::time::Instant;
 
-use crate::{WAIT, agent, go, story::is_gone};
+use crate::{WAIT, agent, go, restarts::waiting_agent, story::is_gone};
 
 /// When the daemon is killed.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +96,25 @@ async fn a_daemon_killed_while_a_bottle_is_removed_removes_the_rest() -> Result<
         assert_eq!(play(Some(crash)).await?, QUIET_END, "{crash:?}");
     }
     Ok(())
+}
+
+// CASES 147
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_killed_while_a_bottle_wakes_wakes_it_once() -> Result<(), Fault> {
+    let mut rig = Rig::start(&waiting_agent()).await?;
+    let issue = rig.ask_for_work("Wait", "").await?;
+    let slug = rig.wait_for("running").await?;
+    go(&rig, &slug).await?;
+    rig.wait_for_detail("frozen", "finished run 1").await?;
+    rig.forge.comment("bob", REPO, issue, "Once more, please.").await.expect("said");
+    restart_in(&mut rig, "rehydrating").await?;
+    assert_eq!(rig.wait_for("running").await?, slug);
+    go(&rig, &slug).await?;
+    rig.wait_for_detail("frozen", "finished run 2").await?;
+    let bottles = rig.bottles().await?;
+    assert_eq!(bottles.len(), 1);
+    assert_eq!(bottles[0]["runs"], 2, "it was told once");
+    rig.finish().await
 }
 
 /// Plays an issue from label to merge with a crash on the way.

@@ -44,9 +44,10 @@ async fn a_dead_container_freezes_its_bottle_and_a_comment_brings_it_back() -> R
         Rig::start(&agent(&format!("{WAIT}bottle signal-done success 'still here'\n"))).await?;
     let issue = rig.ask_for_work("Survive", "").await?;
     let slug = rig.wait_for("running").await?;
-    for (victim, words) in
-        [(format!("{slug}-sidecar"), "the sidecar exited"), (slug.clone(), "the bottle exited")]
-    {
+    for (victim, words) in [
+        (format!("{slug}-sidecar"), "the sidecar was killed"),
+        (slug.clone(), "the bottle was killed"),
+    ] {
         rig.docker.run(&["kill", &victim]).await?;
         rig.wait_for_detail("frozen", words).await?;
         rig.forge

@@ -6,10 +6,18 @@
 mod boundary;
 mod commands;
 mod crashes;
+mod deaths;
+mod disk;
+mod docker;
 mod drift;
 mod endings;
+mod images;
+mod intake;
+mod meddling;
 mod restarts;
 mod secrets;
+mod slots;
+mod soak;
 mod story;
 mod trouble;
 

@@ -1,12 +1,15 @@
 //! The daemon goes away and comes back; bottles do not notice.
 
 use e2e::rig::{Fault, REPO, Rig, wait_until};
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::{WAIT, agent, go};
 
 /// Says done, waits to be let go, exits; knows whether it was started before.
-fn waiting_agent() -> e2e::rig::Setup {
+pub(crate) fn waiting_agent() -> e2e::rig::Setup {
     agent(&format!(
         "echo run >>runs\n{WAIT}bottle signal-done success \"finished run $(wc -l <runs)\"\n"
     ))
@@ -59,6 +62,29 @@ async fn a_running_agent_is_adopted_and_not_started_again() -> Result<(), Fault>
     }
     go(&rig, &slug).await?;
     rig.wait_for_detail("frozen", "finished run 1").await?;
+    rig.finish().await
+}
+
+// CASES 154
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_told_twice_to_end_ends_at_once_and_goes_on_later() -> Result<(), Fault> {
+    let mut rig = Rig::start(&waiting_agent()).await?;
+    rig.ask_for_work("Wait", "").await?;
+    wait_until("the bottle is there", async || {
+        rig.bottles().await.is_ok_and(|bottles| !bottles.is_empty())
+    })
+    .await?;
+    let pid = rig.daemon_pid().and_then(|pid| i32::try_from(pid).ok()).ok_or("it does not run")?;
+    kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+    rig.end_daemon(Signal::SIGTERM).await?;
+
+    rig.start_daemon().await?;
+    let slug = rig.wait_for("running").await?;
+    go(&rig, &slug).await?;
+    rig.wait_for_detail("frozen", "finished run 1").await?;
+    let bottles = rig.bottles().await?;
+    assert_eq!(bottles.len(), 1);
+    assert_eq!(bottles[0]["runs"], 1, "what was begun is not begun again");
     rig.finish().await
 }
 

@@ -15,6 +15,7 @@ use crate::{WAIT, agent, go};
 /// Where bottles come from.
 const IMAGE: &str = "bot-bottle/default:bookworm";
 
+// CASES 217: the database's bytes and its log's are among what is searched.
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_found_nowhere_but_at_the_forge() -> Result<(), Fault> {
     let mut rig = Rig::start(&agent(&format!(

@@ -8,7 +8,7 @@ use protocol::agent::DoneStatus;
 
 use crate::support::{
     Life, at, awaken_failed, awoken, cancel, comment, died, done, drifted, exited, in_state, name,
-    news, number, prompt, queued, run, sleep_failed, waking,
+    news, number, prompt, pulls, queued, run, sleep_failed, waking,
 };
 
 const HOT: Event = Event::Asleep { tier: Tier::Hot };
@@ -24,7 +24,7 @@ fn an_issue_becomes_a_run_and_then_sleeps() {
     assert_eq!((life.shown().as_str(), life.told()), ("starting: ", vec!["the issue"]));
     life.tell(awoken(1));
     assert_eq!(life.bottle.nonce, Some(name("00000000000000bb")));
-    life.tell(news(1, News::PrOpened { number: number(18) })).tell(done(1));
+    life.tell(news(1, News::PrOpened { number: number(18) })).tell(pulls(&[18], &[])).tell(done(1));
     assert_eq!(life.shown(), "running: run 1, done, exits");
     life.tell(exited(1, 0));
     assert_eq!((life.word(), life.pending.clone()), ("freezing", SLEEP_HOT));
@@ -45,7 +45,12 @@ fn a_sidecar_that_tells_of_hundreds_of_pull_requests_is_not_believed() {
         life.tell(news(1, News::PrOpened { number: number(claimed) }));
     }
     life.tell(exited(1, 0)).tell(news(1, News::PrOpened { number: number(600) }));
-    assert_eq!(life.bottle.pull_requests.len(), protocol::limits::PULL_REQUESTS_MAX);
+    assert_eq!(life.bottle.claims.open.len(), protocol::limits::PULL_REQUESTS_MAX);
+    assert_eq!(
+        life.bottle.pull_requests,
+        [],
+        "nor is one of them a right before the forge was asked"
+    );
 }
 
 #[test]
@@ -173,6 +178,7 @@ fn a_destroyed_bottle_still_learns_of_its_pull_request() {
     let mut life = Life::running();
     life.tell(cancel(Reason::Operator));
     life.tell(news(1, News::PrOpened { number: number(18) })).tell(done(1)).tell(exited(1, 0));
+    life.tell(pulls(&[18], &[]));
     assert_eq!(life.shown(), "destroyed: by an operator, cleaning up");
     assert_eq!(life.bottle.pull_requests, [number(18)]);
 }
@@ -317,7 +323,13 @@ fn a_pull_request_is_learned_late_and_once() {
     let opened = |n| news(1, News::PrOpened { number: number(n) });
     life.tell(opened(18)).tell(opened(18)).tell(comment(5)).tell(Event::SlotGranted {});
     life.tell(opened(19)).tell(awoken(2)).tell(opened(20)).tell(opened(19));
-    assert_eq!(life.bottle.pull_requests, [number(18), number(19), number(20)]);
+    assert_eq!(life.bottle.claims.open, [number(18), number(19), number(20)]);
+    life.tell(pulls(&[18, 20], &[19])).tell(opened(19)).tell(opened(20));
+    assert_eq!(life.bottle.pull_requests, [number(18), number(20)]);
+    assert_eq!(
+        (&life.bottle.claims.open[..], &life.bottle.claims.refuted[..]),
+        (&[][..], &[number(19)][..])
+    );
     assert_eq!(life.shown(), "running: run 2");
 }
 
@@ -357,7 +369,8 @@ fn an_issue_that_stops_asking_releases_its_ended_bottle() {
         (Reason::Merged, false),
         (Reason::PullClosed, false),
         (Reason::Operator, false),
-        (Reason::IssueClosed, true),
+        (Reason::PullGone, false),
+        (Reason::IssueClosed, false),
         (Reason::Gone, true),
         (Reason::Unlabelled, true),
         (Reason::Unassigned, true),

@@ -4,9 +4,15 @@
 //! [`random`] lets a hostile [`world`] loose, the others test one module each.
 
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod holds;
 #[cfg(test)]
+mod host;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
@@ -15,6 +21,8 @@ mod prompts;
 mod random;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod rights;
 #[cfg(test)]
 mod slots;
 #[cfg(test)]

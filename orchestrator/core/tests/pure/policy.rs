@@ -1,5 +1,7 @@
 //! What becomes of what is seen on the forge.
 
+mod explained;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_core::{
@@ -73,6 +75,10 @@ fn unassigned() -> Sight {
         members.clear();
     }
     sight
+}
+
+fn renamed() -> Sight {
+    Sight { issue: SeenIssue::Elsewhere(name("team/new")), base: None, ..sight() }
 }
 
 fn closed() -> Sight {
@@ -164,6 +170,11 @@ fn every_refusal_has_its_reason() {
             "there is no bottle profile \"huge\"",
         ),
         (unassigned(), "no assignee is a member of the agent organisation"),
+        (renamed(), "the repository is called team/new now"),
+        (
+            seen(|issue| issue.author = name("Implementer-Bot")),
+            "the issue was opened by one of our",
+        ),
     ];
     for (sight, why) in table {
         let refusal = refused(&sight).to_string();
@@ -213,7 +224,7 @@ fn every_end_of_a_live_bottle_has_its_reason() {
         (with_pulls(labelled(&[]), &[(18, merged)]), Some(Reason::Merged)),
         (with_pulls(gone.clone(), &[(18, merged)]), Some(Reason::Merged)),
         (with_pulls(sight(), &[(18, shut)]), Some(Reason::PullClosed)),
-        (with_pulls(sight(), &[(18, None)]), Some(Reason::Gone)),
+        (with_pulls(sight(), &[(18, None)]), Some(Reason::PullGone)),
         // The newest pull request decides.
         (with_pulls(sight(), &[(18, shut), (19, open)]), None),
         (with_pulls(sight(), &[(18, merged), (19, open)]), None),
@@ -255,6 +266,29 @@ fn labels_do_not_end_what_an_operator_started() {
     let merged = with_pulls(sight(), &[(18, Some(PullState::Merged))]);
     let cancel = Verdict::Tell(Event::Cancel { reason: Reason::Merged });
     assert_eq!(decide(&rules(), &merged, Some(&bottle)), cancel);
+}
+
+// A renamed or archived repository is a matter of its owner, who may change it back: nobody is
+// ended, nobody is woken, and nothing that was said is lost.
+// CASES 29, 197
+#[test]
+fn a_repository_that_was_renamed_or_archived_pauses_its_bottles() {
+    let spoken = with_remarks(&[remark(2, "bob", Permission::Write)]);
+    let verdict = decide(&rules(), &renamed(), Some(&live()));
+    assert_eq!(verdict, Verdict::Nothing(Why::Renamed(name("team/new"))));
+    let archived = Sight { archived: true, ..spoken.clone() };
+    assert_eq!(decide(&rules(), &archived, Some(&live())), Verdict::Nothing(Why::Archived));
+    let later = decide(&rules(), &spoken, Some(&live()));
+    assert!(matches!(later, Verdict::Tell(Event::Wake { .. })), "{later:?}");
+}
+
+// CASES 27: an agent that could open and label issues would otherwise go on for ever.
+#[test]
+fn what_our_own_accounts_open_or_say_in_any_spelling_starts_nobody() {
+    let own = seen(|issue| issue.author = name("REVIEWER-bot"));
+    assert_eq!(refused(&own), Why::OwnIssue);
+    let said = with_remarks(&[remark(2, "Implementer-BOT", Permission::Admin)]);
+    assert_eq!(decide(&rules(), &said, Some(&live())), Verdict::Nothing(Why::NothingNew));
 }
 
 // A stranger is heard, so that a permission given later does not bring the words back to life.
@@ -301,14 +335,16 @@ fn a_comment_and_a_review_with_one_number_are_two() {
 
 #[test]
 fn a_spent_issue_asks_again_by_label_only() {
-    for reason in [Reason::Merged, Reason::PullClosed, Reason::Operator] {
+    for reason in [Reason::Merged, Reason::PullClosed, Reason::PullGone, Reason::Operator] {
         let spent = ended(reason, false);
         let verdict = decide(&rules(), &sight(), Some(&spent));
         assert_eq!(verdict, Verdict::Nothing(Why::Spent(reason.sentence())));
-        for stopped in [labelled(&[]), unassigned(), closed()] {
+        for stopped in [labelled(&[]), unassigned()] {
             let verdict = decide(&rules(), &stopped, Some(&spent));
             assert_eq!(verdict, Verdict::Tell(Event::Released {}), "{stopped:#?}");
         }
+        // Who reopens an issue, perhaps its own agent, asks for nothing by that.
+        assert_eq!(decide(&rules(), &closed(), Some(&spent)), Verdict::Nothing(Why::Closed));
         let verdict = decide(&rules(), &labelled(&[]), Some(&ended(reason, true)));
         assert_eq!(verdict, Verdict::Nothing(Why::NoLabel));
         assert_eq!(launched(&sight(), Some(&ended(reason, true))).issue, number(17));
@@ -324,6 +360,8 @@ fn what_is_no_word_of_the_issues_does_not_release_it() {
         (Sight { archived: true, ..sight() }, Why::Archived),
         (Sight { base: None, ..sight() }, Why::BadBase),
         (Sight { issue: SeenIssue::None, ..sight() }, Why::NotOurs),
+        (renamed(), Why::Renamed(name("team/new"))),
+        (closed(), Why::Closed),
     ] {
         let verdict = decide(&rules(), &sight, Some(&ended(Reason::PullClosed, false)));
         assert_eq!(verdict, Verdict::Nothing(why));

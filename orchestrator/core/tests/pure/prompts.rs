@@ -71,6 +71,8 @@ fn a_prompt_says_where_it_comes_from() {
     let review = remark(Heard::Review(4), 18, "bob", "Too long.");
     assert_eq!(for_issue(&issue("t", "b"), &[]).source, "issue #17");
     assert_eq!(for_remark(&review).source, "review by bob on #18");
+    let line = remark(Heard::Line(5), 18, "cid", "sort.rs:7: Too long.");
+    assert_eq!(for_remark(&line).source, "remark on a line by cid on #18");
     assert_eq!(for_operator("x").source, "operator");
 }
 

@@ -1,11 +1,11 @@
 //! A hostile world, by chance: what must hold whatever happens, and that all comes to rest.
 
 use orchestrator_core::{
-    bottle::{Reason, Tier},
+    bottle::{Reason, Rights, Tier},
     event::{Event, News},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
-use protocol::{agent::DoneStatus, item::PullState};
+use protocol::{agent::DoneStatus, ids::IssueNumber, item::PullState};
 
 use crate::{
     support::{name, number, prompt, run},
@@ -33,6 +33,12 @@ enum Happening {
     Deliver(usize, usize),
     /// Seconds go by.
     Pass(i64),
+    /// The wall clock jumps by seconds, while the daemon looks or not.
+    Jump(i64, bool),
+    /// The host has no room for another bottle, or has again.
+    Full(bool),
+    /// The host is measured: hot bottles that it can bear, and whether memory is short.
+    Measure(u32, bool),
     Tick(usize),
     Reconcile,
     Agent(usize, Agent),
@@ -63,6 +69,7 @@ enum People {
     Open(bool),
     Gone(bool),
     Pull(PullState),
+    PullGone,
 }
 
 fn happen(world: &mut World, happening: Happening) {
@@ -71,6 +78,9 @@ fn happen(world: &mut World, happening: Happening) {
         Happening::Grant => world.grant(),
         Happening::Crash(outcome) => world.crash(outcome),
         Happening::Pass(seconds) => world.pass(seconds),
+        Happening::Jump(seconds, seen) => world.jump(seconds, seen),
+        Happening::Full(full) => world.full = full,
+        Happening::Measure(hot_max, short) => world.measure(hot_max, short),
         Happening::Reconcile => {
             let _anything: bool = world.reconcile();
         }
@@ -133,6 +143,9 @@ fn happen_in_bottle(world: &mut World, index: usize, agent: Agent) {
 
 fn happen_on_forge(world: &mut World, issue: usize, people: People) {
     let issue = issue % world.forge.issues.len();
+    if matches!(people, People::Label(false) | People::Assign(false) | People::Gone(true)) {
+        world.forge.take_back(issue);
+    }
     let there = &mut world.forge.issues[issue];
     match people {
         People::Say(speaker, in_review) => world.forge.say(issue, speaker, in_review),
@@ -141,13 +154,23 @@ fn happen_on_forge(world: &mut World, issue: usize, people: People) {
         People::Open(open) => there.open = open,
         People::Gone(gone) => there.gone = gone,
         People::Pull(state) => {
-            let number = there.number;
-            let bottle = world.sites.iter().rfind(|s| s.bottle.home.issue == Some(number));
-            if let Some(pull) = bottle.and_then(|site| site.bottle.pull_requests.last()) {
-                world.forge.pulls.insert(*pull, state);
+            if let Some(pull) = pull_of(world, issue) {
+                world.forge.pulls.insert(pull, state);
+            }
+        }
+        People::PullGone => {
+            if let Some(pull) = pull_of(world, issue) {
+                world.forge.pulls.remove(&pull);
             }
         }
     }
+}
+
+/// The last pull request of an issue's last bottle.
+fn pull_of(world: &World, issue: usize) -> Option<IssueNumber> {
+    let number = world.forge.issues[issue].number;
+    let bottle = world.sites.iter().rfind(|site| site.bottle.home.issue == Some(number));
+    bottle.and_then(|site| site.bottle.pull_requests.last().copied())
 }
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -182,6 +205,7 @@ fn people() -> impl Strategy<Value = People> {
         1 => select(vec![People::Gone(true), People::Gone(false), People::Gone(false)]),
         2 => select(vec![PullState::Open, PullState::Merged, PullState::Closed])
             .prop_map(People::Pull),
+        1 => Just(People::PullGone),
     ]
 }
 
@@ -199,6 +223,7 @@ fn disturbances() -> impl Strategy<Value = Disturbance> {
     select(vec![
         Disturbance::BottleExits,
         Disturbance::BottleOutOfMemory,
+        Disturbance::ChildOutOfMemory,
         Disturbance::BottleRemoved,
         Disturbance::BottlePaused,
         Disturbance::BottleRuns,
@@ -214,7 +239,8 @@ fn disturbances() -> impl Strategy<Value = Disturbance> {
 fn lies() -> impl Strategy<Value = News> {
     prop_oneof![
         Just(News::Alive {}),
-        (1_u64..4).prop_map(|n| News::PrOpened { number: number(n) }),
+        select(vec![1_u64, 2, 100, 101, 102, 999])
+            .prop_map(|n| News::PrOpened { number: number(n) }),
         Just(News::Done { status: DoneStatus::Failed, summary: "a lie".to_owned() }),
         any::<i32>().prop_map(|code| News::Exited { code }),
     ]
@@ -227,7 +253,7 @@ fn happenings(hostile: bool) -> impl Strategy<Value = Happening> {
         if hostile { Happening::Lie(at, run, news) } else { Happening::Tick(at) }
     });
     prop_oneof![
-        6 => site.clone().prop_map(Happening::Look),
+        9 => site.clone().prop_map(Happening::Look),
         6 => Just(Happening::Grant),
         10 => site.clone().prop_map(Happening::Begin),
         10 => (site.clone(), outcomes()).prop_map(|(at, how)| Happening::Finish(at, how)),
@@ -235,6 +261,10 @@ fn happenings(hostile: bool) -> impl Strategy<Value = Happening> {
         10 => (site.clone(), 0..9_usize).prop_map(|(at, which)| Happening::Deliver(at, which)),
         4 => select(vec![1_i64, 5, 11, 60, 1_000, 3_700]).prop_map(Happening::Pass),
         5 => site.clone().prop_map(Happening::Tick),
+        1 => (select(vec![-86_400_i64, -3_600, 90, 3_600, 40_000_000]), any::<bool>())
+            .prop_map(|(by, seen)| Happening::Jump(by, seen)),
+        1 => select(vec![true, false, false]).prop_map(Happening::Full),
+        3 => (0..2_u32, any::<bool>()).prop_map(|(hot, short)| Happening::Measure(hot, short)),
         3 => Just(Happening::Reconcile),
         10 => (site.clone(), agents()).prop_map(|(at, what)| Happening::Agent(at, what)),
         5 => (site.clone(), people()).prop_map(|(at, what)| Happening::Forge(at, what)),
@@ -249,7 +279,8 @@ fn happenings(hostile: bool) -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
-    // CASES 135-147, 161, 163, 164: whatever is lost, repeated, reordered or broken.
+    // CASES 26, 27, 135-142, 145-147, 157, 161, 163, 164, 169: whatever is lost, repeated,
+    // reordered or broken.
     #[test]
     fn whatever_happens_all_comes_to_rest(
         slots in 1..3_u32,
@@ -292,6 +323,11 @@ proptest! {
                 world.finish(index, Outcome::Done);
             }
         }
+        for index in 0..world.sites.len() {
+            while !world.sites[index].queue.is_empty() {
+                world.deliver(index, 0);
+            }
+        }
         prop_assert_eq!(world.pending().count(), 0);
         prop_assert_eq!(world.calm(true), 0, "put right, and yet not at rest");
     }
@@ -303,16 +339,24 @@ fn the_model_reaches_every_state() {
     use proptest::{strategy::ValueTree as _, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut words = std::collections::BTreeMap::<&str, u32>::new();
-    for _ in 0..64 {
+    let mut kinds = std::collections::BTreeMap::<String, u32>::new();
+    let mut overdue = 0;
+    for _ in 0..192 {
         let sequence = vec(happenings(true), 200).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(2);
         for happening in sequence {
             happen(&mut world, happening);
             for site in &world.sites {
                 *words.entry(site.bottle.state.word()).or_default() += 1;
+                overdue += u32::from(site.bottle.rights == Rights::Overdue {});
             }
+        }
+        for (kind, times) in world.kinds {
+            *kinds.entry(kind).or_default() += times;
         }
     }
     assert_eq!(words.len(), 8, "{words:?}");
     assert!(words.values().all(|times| *times > 100), "{words:?}");
+    assert_eq!(kinds.len(), 21, "each kind of event changes something: {kinds:?}");
+    assert!(overdue > 100, "{overdue}");
 }

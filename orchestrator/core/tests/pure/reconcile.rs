@@ -22,7 +22,8 @@ fn bottles() -> Vec<(&'static str, Bottle)> {
         ("queued", queued()),
         ("starting", in_state(State::Starting(waking(2, 0, None)))),
         ("rehydrating", in_state(State::Rehydrating(waking(2, 0, None)))),
-        ("running", in_state(running)),
+        ("running", in_state(running.clone())),
+        ("running, starved", Bottle { starved_at: Some(at(0)), ..in_state(running) }),
         (
             "freezing",
             in_state(State::Freezing {
@@ -59,8 +60,12 @@ fn pairs() -> Vec<(&'static str, Pair)> {
         ("bottle paused", pair(Container::Running, Container::Paused, SidecarGrant::None)),
         ("bottle created", pair(Container::Running, Container::Created, own.clone())),
         ("bottle exited", pair(Container::Running, exited(0, false), own.clone())),
+        ("bottle killed", pair(Container::Running, exited(137, false), own.clone())),
+        ("bottle stopped", pair(Container::Running, exited(143, false), own.clone())),
         ("bottle out of memory", pair(Container::Running, exited(137, true), own.clone())),
+        ("bottle exited, was short", pair(Container::Running, exited(1, true), own.clone())),
         ("bottle missing", pair(Container::Running, Container::Missing, own)),
+        ("sidecar killed", pair(exited(137, true), Container::Running, unknown.clone())),
         ("sidecar exited", pair(exited(1, false), Container::Running, unknown.clone())),
         ("sidecar missing, paused", pair(Container::Missing, Container::Paused, unknown.clone())),
         ("both exited", pair(exited(143, false), exited(143, false), unknown)),

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt::Debug, num::NonZeroU32, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp};
 use orchestrator_core::{
-    bottle::{Attempts, Bottle, Ending, Heard, Home, Origin, Prompt, Reason, State, Tier, Waking},
+    bottle::{
+        Attempts, Bottle, Claims, Ending, Heard, Home, Origin, Prompt, Reason, Rights, State, Tier,
+        Waking,
+    },
     event::{Effect, Event, News},
     step::step,
     timing::Timing,
@@ -57,11 +60,15 @@ pub(crate) fn queued() -> Bottle {
         backend: "docker".to_owned(),
         label: None,
         pull_requests: vec![],
+        claims: Claims::default(),
         heard: BTreeSet::new(),
         waiting: vec![prompt("the issue")],
+        asked_at: None,
+        rights: Rights::Seen { at: at(0) },
         runs: 0,
         nonce: None,
         last_checkin: None,
+        starved_at: None,
         created_at: at(0),
         state: State::Queued { since: at(0) },
     }
@@ -73,6 +80,7 @@ pub(crate) fn in_state(state: State) -> Bottle {
         pull_requests: vec![number(18)],
         heard: [Heard::Comment(1)].into(),
         waiting: vec![],
+        rights: Rights::Unknown {},
         runs: 2,
         nonce: Some(name("00000000000000aa")),
         last_checkin: Some(at(0)),
@@ -119,6 +127,12 @@ pub(crate) fn comment(id: u64) -> Event {
     Event::Wake { prompts: vec![prompt(&format!("comment {id}"))], heard: vec![Heard::Comment(id)] }
 }
 
+/// What the forge says of pull requests.
+pub(crate) fn pulls(ours: &[u64], foreign: &[u64]) -> Event {
+    let numbers = |list: &[u64]| list.iter().copied().map(number).collect();
+    Event::Pulls { ours: numbers(ours), foreign: numbers(foreign) }
+}
+
 pub(crate) fn died() -> Event {
     Event::Died { detail: "the sidecar is gone".to_owned() }
 }
@@ -150,6 +164,12 @@ pub(crate) fn is_outcome(event: &Event) -> bool {
         | Event::Freeze { .. }
         | Event::Died { .. }
         | Event::Drifted { .. }
+        | Event::Starved {}
+        | Event::Cool {}
+        | Event::LookAsked {}
+        | Event::Seen {}
+        | Event::Pulls { .. }
+        | Event::ClockJumped { .. }
         | Event::Cancel { .. }
         | Event::Released {}
         | Event::Tick {} => false,
@@ -215,7 +235,7 @@ impl Life {
 
     /// `word: detail`, as users see it.
     pub(crate) fn shown(&self) -> String {
-        format!("{}: {}", self.word(), self.bottle.state.detail())
+        format!("{}: {}", self.word(), self.bottle.detail())
     }
 
     /// What the bottle's next run would be told, or is being told.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orchestrator_core::{
-    bottle::{Attempts, Bottle, Ending, Heard, Reason, Said, State, Tier},
+    bottle::{Attempts, Bottle, Claims, Ending, Heard, Reason, Rights, Said, State, Tier},
     event::{Effect, Event, News},
     step::{Impossible, Step, step},
     timing::Timing,
@@ -13,7 +13,7 @@ use protocol::agent::DoneStatus;
 
 use crate::support::{
     at, awaken_failed, awoken, cancel, comment, died, done, drifted, exited, frozen, in_state,
-    news, number, prompt, queued, reported, run, sleep_failed, waking,
+    news, number, prompt, pulls, queued, reported, run, sleep_failed, waking,
 };
 
 /// One bottle of each kind that behaves in its own way.
@@ -26,18 +26,21 @@ fn bottles() -> Vec<(&'static str, Bottle)> {
 }
 
 fn on_their_way() -> Vec<(&'static str, Bottle)> {
-    let first = Bottle { runs: 1, waiting: vec![], ..queued() };
+    let first = Bottle { runs: 1, waiting: vec![], rights: Rights::Unknown {}, ..queued() };
     let starting = |failed, next_at| Bottle {
         state: State::Starting(waking(1, failed, next_at)),
         ..first.clone()
     };
     vec![
         ("queued", queued()),
+        ("queued, the forge is asked", Bottle { rights: ASKED, ..queued() }),
         ("starting, first attempt", starting(0, None)),
         ("starting, retry due at 4 s", starting(2, Some(4))),
         ("rehydrating, last attempt", in_state(State::Rehydrating(waking(2, 4, None)))),
     ]
 }
+
+const ASKED: Rights = Rights::Asked { at: Timestamp::constant(1_700_000_000, 0) };
 
 fn at_work() -> Vec<(&'static str, Bottle)> {
     let running =
@@ -64,6 +67,17 @@ fn asleep() -> Vec<(&'static str, Bottle)> {
     vec![
         ("frozen hot", frozen(Tier::Hot, reported(), false)),
         ("frozen hot, a prompt waits", waits(frozen(Tier::Hot, reported(), false))),
+        (
+            "frozen hot, a prompt waits, the forge is asked",
+            Bottle { rights: ASKED, ..waits(frozen(Tier::Hot, reported(), false)) },
+        ),
+        (
+            "frozen cold, a sidecar's claim is open",
+            Bottle {
+                claims: Claims { open: vec![number(19)], refuted: vec![] },
+                ..frozen(Tier::Cold, reported(), false)
+            },
+        ),
         ("frozen cold, silent", frozen(Tier::Cold, Ending::Silent { code: 1 }, false)),
         ("frozen cold, held", frozen(Tier::Cold, Ending::Halted {}, true)),
         ("frozen cold, held, a prompt waits", waits(frozen(Tier::Cold, Ending::Halted {}, true))),
@@ -103,6 +117,7 @@ fn events(bottle: &Bottle) -> Vec<(&'static str, Event, Timestamp)> {
         all.extend(news_of(this - 1, &NEWS_OF_OLDER_RUN));
     }
     all.extend(from_people());
+    all.extend(from_the_host());
     let mut timed: Vec<_> = all.into_iter().map(|(label, event)| (label, event, at(1))).collect();
     timed.push(("tick, early", Event::Tick {}, at(1)));
     timed.push(("tick, two days later", Event::Tick {}, at(2 * 86_400)));
@@ -161,6 +176,19 @@ fn from_people() -> Vec<(&'static str, Event)> {
     ]
 }
 
+fn from_the_host() -> Vec<(&'static str, Event)> {
+    vec![
+        ("starved", Event::Starved {}),
+        ("cool", Event::Cool {}),
+        ("look asked", Event::LookAsked {}),
+        ("seen", Event::Seen {}),
+        ("pulls: #19 ours", pulls(&[19], &[])),
+        ("pulls: #19 foreign", pulls(&[], &[19])),
+        ("clock jumped ahead", Event::ClockJumped { by: SignedDuration::from_hours(1) }),
+        ("clock jumped back", Event::ClockJumped { by: SignedDuration::from_hours(-1) }),
+    ]
+}
+
 /// A state as users see it, and behind it what they do not see.
 fn shown(bottle: &Bottle) -> String {
     let due = |attempts: &Attempts| match attempts.next_at {
@@ -186,7 +214,7 @@ fn shown(bottle: &Bottle) -> String {
         | State::Frozen { held: false, .. }
         | State::Failed { retry: false, .. } => String::new(),
     };
-    let detail = bottle.state.detail();
+    let detail = bottle.detail();
     let colon = if detail.is_empty() { "" } else { ": " };
     format!("{}{colon}{detail}{behind}", bottle.state.word())
 }
@@ -215,11 +243,35 @@ fn beside(before: &Bottle, after: &Bottle) -> Vec<String> {
     note(before.heard != after.heard, format!("heard {}", after.heard.len()));
     let pulls: Vec<String> = after.pull_requests.iter().map(|n| format!("#{n}")).collect();
     note(before.pull_requests != after.pull_requests, format!("pulls {}", pulls.join(" ")));
+    let claims = |numbers: &[protocol::ids::IssueNumber]| -> String {
+        numbers.iter().map(|number| format!(" #{number}")).collect()
+    };
+    note(before.claims.open != after.claims.open, format!("claims{}", claims(&after.claims.open)));
+    let refuted = &after.claims.refuted;
+    note(before.claims.refuted != *refuted, format!("refuted{}", claims(refuted)));
+    note(before.asked_at != after.asked_at, format!("asked {}", seconds(after.asked_at)));
+    note(
+        before.rights != after.rights,
+        match after.rights {
+            Rights::Unknown {} => "rights unknown".to_owned(),
+            Rights::Asked { at } => format!("rights asked {}", seconds(Some(at))),
+            Rights::Overdue {} => "rights overdue".to_owned(),
+            Rights::Seen { at } => format!("rights seen {}", seconds(Some(at))),
+        },
+    );
+    note(before.starved_at != after.starved_at, format!("starved {}", seconds(after.starved_at)));
     note(before.runs != after.runs, format!("runs {}", after.runs));
     let nonce = if after.nonce.is_some() { "new nonce" } else { "no nonce" };
     note(before.nonce != after.nonce, nonce.to_owned());
     note(before.last_checkin != after.last_checkin, "checked in".to_owned());
     changes
+}
+
+fn seconds(time: Option<Timestamp>) -> String {
+    time.map_or_else(
+        || "never".to_owned(),
+        |time| format!("at {} s", time.duration_since(at(0)).as_secs()),
+    )
 }
 
 /// What an event leads to.
@@ -316,9 +368,15 @@ fn kind(event: &Event) -> usize {
         Event::Cleaned {} => 15,
         Event::CleanFailed { .. } => 16,
         Event::Tick {} => 17,
+        Event::Starved {} => 18,
+        Event::Cool {} => 19,
+        Event::LookAsked {} => 20,
+        Event::Seen {} => 21,
+        Event::Pulls { .. } => 22,
+        Event::ClockJumped { .. } => 23,
     }
 }
-const KINDS: usize = 18;
+const KINDS: usize = 24;
 
 #[test]
 fn the_table_has_every_kind_of_event_and_every_word() {
@@ -353,6 +411,8 @@ fn a_repeated_event_leads_nowhere_new() {
             let counted = match &event {
                 Event::SlotGranted {} | Event::AwakenFailed { .. } => true,
                 Event::SleepFailed { .. } | Event::CleanFailed { .. } => true,
+                // Moves the times once more, each time that the clock does.
+                Event::ClockJumped { .. } => true,
                 Event::Wake { heard, .. } => heard.is_empty(),
                 Event::Awoken { .. }
                 | Event::News { .. }
@@ -360,6 +420,11 @@ fn a_repeated_event_leads_nowhere_new() {
                 | Event::Asleep { .. }
                 | Event::Died { .. }
                 | Event::Drifted { .. }
+                | Event::Starved {}
+                | Event::Cool {}
+                | Event::LookAsked {}
+                | Event::Seen {}
+                | Event::Pulls { .. }
                 | Event::Cancel { .. }
                 | Event::Released {}
                 | Event::Cleaned {}

@@ -14,10 +14,12 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use orchestrator_core::{
-    bottle::{Bottle, Origin, Prompt, State},
+    bottle::{Bottle, Origin, Prompt, Rights, State},
     event::{Effect, Event, News},
-    policy::{Verdict, admit, decide},
+    host::{Host, HostLimits, cool},
+    policy::{Verdict, Why, decide},
     reconcile::{Container, Pair, Plan, SidecarGrant, plan},
+    slots::{Turn, Turns, admit},
     step::{Step, step},
     timing::Timing,
 };
@@ -35,12 +37,17 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) timing: Timing,
     pub(crate) slots: u32,
+    turns: Turns,
+    /// The host has no room for another bottle.
+    pub(crate) full: bool,
     pub(crate) forge: Forge,
     /// In the order in which they were made.
     pub(crate) sites: Vec<Site>,
     /// Containers of ours that no record knows.
     pub(crate) orphans: BTreeSet<Slug>,
     effects: u64,
+    /// How often each kind of event changed something.
+    pub(crate) kinds: BTreeMap<String, u32>,
 }
 
 impl World {
@@ -49,10 +56,13 @@ impl World {
             now: at(0),
             timing: Timing::default(),
             slots,
+            turns: Turns::default(),
+            full: false,
             forge: Forge::new(),
             sites: vec![],
             orphans: BTreeSet::new(),
             effects: 0,
+            kinds: BTreeMap::new(),
         }
     }
 
@@ -75,8 +85,15 @@ impl World {
         site.keep_account_of_holds(event, &taken);
         assert_laws(&site.bottle, &taken, &format!("{:?} + {event:?}", site.bottle.state));
         site.keep_account_of_prompts(event, &taken);
-        if let Event::News { news: News::PrOpened { number }, .. } = event {
-            assert!(taken.next.pull_requests.contains(number), "#{number} is not learned");
+        site.assert_claims_are_no_rights(event, &taken);
+        if matches!(event, Event::SlotGranted {}) {
+            let fresh = matches!(site.bottle.rights, Rights::Seen { at } if self.timing.is_fresh(at, self.now));
+            assert!(fresh, "woken without a look: {:?}", site.bottle.rights);
+        }
+        if taken.ignored.is_none() {
+            let text = format!("{event:?}");
+            let kind = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            *self.kinds.entry(kind.to_owned()).or_default() += 1;
         }
         if let Some(effect) = taken.effects.into_iter().next() {
             self.effects += 1;
@@ -125,6 +142,9 @@ impl World {
         let issue = issue % self.forge.issues.len();
         let number = self.forge.issues[issue].number;
         let index = self.sites.iter().rposition(|site| site.bottle.home.issue == Some(number));
+        if let Some(index) = index {
+            self.check_claims(index);
+        }
         let bottle = index.map(|index| &self.sites[index].bottle);
         let sight = self.forge.sight(issue, bottle);
         let rules = self.forge.rules();
@@ -132,6 +152,8 @@ impl World {
         assert_eq!(verdict, decide(&rules, &sight, bottle), "the same sight, judged twice");
         match (verdict, index) {
             (Verdict::Launch(launch), _) => {
+                self.forge.keep_account_of_launches(issue);
+                // CASES I2
                 let before = self
                     .sites
                     .iter()
@@ -140,9 +162,30 @@ impl World {
                 let bottle = self.fresh(launch.prompt, launch.heard.into_iter().collect(), number);
                 self.sites.push(Site::new(bottle));
             }
-            (Verdict::Tell(event), Some(index)) => self.tell(index, &event),
+            (Verdict::Tell(event), Some(index)) => {
+                self.tell(index, &event);
+                self.seen(index);
+            }
+            (Verdict::Nothing(Why::NothingNew | Why::KillSwitch), Some(index)) => self.seen(index),
             (Verdict::Tell(event), None) => panic!("{event:?} for nobody"),
             (Verdict::Nothing(_), _) => {}
+        }
+    }
+
+    /// What was looked at and not ended may be woken.
+    fn seen(&mut self, index: usize) {
+        if self.sites[index].bottle.wants_slot_since().is_some() {
+            self.tell(index, &Event::Seen {});
+        }
+    }
+
+    /// Asks the forge whose the pull requests are that a sidecar told of.
+    fn check_claims(&mut self, index: usize) {
+        let claims = self.sites[index].bottle.claims.open.clone();
+        if !claims.is_empty() {
+            let ours = |number: &_| self.sites[index].opened.contains(number);
+            let (ours, foreign) = claims.into_iter().partition(ours);
+            self.tell(index, &Event::Pulls { ours, foreign });
         }
     }
 
@@ -161,22 +204,47 @@ impl World {
         bottle.waiting = vec![prompt];
         bottle.heard = heard;
         bottle.created_at = self.now;
+        bottle.rights = Rights::Seen { at: self.now };
         bottle.state = State::Queued { since: self.now };
         bottle
     }
 
     /// Gives free slots away.
     pub(crate) fn grant(&mut self) {
-        if self.forge.kill_switch {
+        if self.forge.kill_switch || self.full {
             return;
         }
-        let chosen: Vec<u32> = admit(self.sites.iter().map(|site| &site.bottle), self.slots)
-            .iter()
-            .map(|bottle| bottle.serial)
-            .collect();
-        for serial in chosen {
-            let index = serial as usize - 1;
-            self.tell(index, &Event::SlotGranted {});
+        let bottles: Vec<Bottle> = self.sites.iter().map(|site| site.bottle.clone()).collect();
+        for turn in admit(bottles.iter(), self.slots, &self.turns, &self.timing, self.now) {
+            match turn {
+                Turn::Grant(bottle) => {
+                    self.turns.serve(&bottle.home.repo);
+                    self.tell(bottle.serial as usize - 1, &Event::SlotGranted {});
+                }
+                Turn::Look(bottle) => {
+                    self.tell(bottle.serial as usize - 1, &Event::LookAsked {});
+                }
+            }
+        }
+    }
+
+    /// The host is measured, with memory for so many hot bottles.
+    pub(crate) fn measure(&mut self, hot_max: u32, short_of_memory: bool) {
+        let bottles: Vec<Bottle> = self.sites.iter().map(|site| site.bottle.clone()).collect();
+        let host = Host { memory_available: short_of_memory.then_some(0), ..Host::default() };
+        let limits = HostLimits { hot_max, ..HostLimits::default() };
+        for slug in cool(&bottles, &host, &limits, &self.timing, self.now) {
+            let index = bottles.iter().position(|bottle| bottle.slug == slug).unwrap();
+            self.tell(index, &Event::Cool {});
+        }
+    }
+
+    /// The wall clock jumps; the daemon may not have been there to see it.
+    pub(crate) fn jump(&mut self, seconds: i64, seen: bool) {
+        let by = SignedDuration::from_secs(seconds);
+        self.now += by;
+        for index in 0..if seen { self.sites.len() } else { 0 } {
+            self.tell(index, &Event::ClockJumped { by });
         }
     }
 
@@ -224,7 +292,10 @@ impl World {
     /// Lets nothing fail any more until nothing is left to do; gives the rounds that it took.
     pub(crate) fn calm(&mut self, agents_answer: bool) -> usize {
         self.forge.kill_switch = false;
-        let most = 16 * (self.sites.len() + self.forge.issues.len() + 1);
+        self.full = false;
+        // What a daemon does when it starts, for jumps that it did not see.
+        self.jump(0, true);
+        let most = 24 * (self.sites.len() + self.forge.issues.len() + 1);
         for round in 0..most {
             if !self.calm_round(agents_answer) {
                 self.assert_rest();
@@ -285,6 +356,7 @@ impl World {
             site.assert_containers_fit();
         }
         self.forge.assert_everybody_was_heard_once(&self.sites);
+        self.forge.assert_every_issue_is_at_its_end(&self.sites);
     }
 
     /// News that a compromised sidecar may make up.
@@ -299,8 +371,9 @@ impl World {
         let history = &self.sites[index].history;
         let Some(event) = history.get(which % history.len().max(1)).cloned() else { return };
         match &event {
-            // Granted in the transaction that found it waiting, and never stored as an event.
-            Event::SlotGranted {} => {}
+            // Told in the transaction that found it waiting, and never stored as an event.
+            Event::SlotGranted {} | Event::LookAsked {} | Event::Seen {} => {}
+            Event::ClockJumped { .. } => {}
             // Has no id of the forge's; the inbox keeps repeats out.
             Event::Wake { heard, .. } if heard.is_empty() => {}
             Event::News { news: News::Alive {}, .. } => {}

@@ -8,7 +8,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
-use super::{LABEL_INSTANCE, LABEL_ROLE, LABEL_SLUG};
+use super::{LABEL_IMAGE, LABEL_INSTANCE, LABEL_ROLE, LABEL_SLUG};
 use crate::engine::spec::{ContainerSpec, MountSpec, NetworkSpec};
 
 /// What Docker is asked to create. Labels carry no secret and no text of the forge: whoever may
@@ -18,6 +18,7 @@ pub fn create_body(spec: &ContainerSpec, instance: &str, network: &str) -> Conta
         (LABEL_INSTANCE, instance.to_owned()),
         (LABEL_SLUG, spec.slug.to_string()),
         (LABEL_ROLE, spec.role.word().to_owned()),
+        (LABEL_IMAGE, spec.image.clone()),
     ];
     ContainerCreateBody {
         // The agent sees its bottle's name, nothing of the host's.

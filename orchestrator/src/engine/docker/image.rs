@@ -7,7 +7,10 @@ use bollard::{Docker, body_full, query_parameters::CreateImageOptionsBuilder};
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{EngineError, failed, status};
+use super::{
+    EngineError,
+    failure::{failed, status},
+};
 
 const REPOSITORY: &str = "bot-bottle/sidecar";
 
@@ -32,6 +35,46 @@ pub(super) async fn ensure(docker: &Docker, path: &Path) -> Result<(), EngineErr
         step.map_err(failed("import the sidecars' image"))?;
     }
     Ok(())
+}
+
+/// Refuses an image for another kind of machine: Docker makes a container of it that cannot start.
+/// One that is missing is told by the creation.
+pub(super) async fn check(
+    docker: &Docker,
+    name: &str,
+    platform: &Platform,
+) -> Result<(), EngineError> {
+    let image = match docker.inspect_image(name).await {
+        Ok(image) => image,
+        Err(error) if status(&error) == Some(404) => return Ok(()),
+        Err(error) => return Err(failed(&format!("inspect the image {name}"))(error)),
+    };
+    let differs = |image: &Option<String>, ours: &Option<String>| match (image, ours) {
+        (Some(image), Some(ours)) => !image.is_empty() && image != ours,
+        _ => false,
+    };
+    if !differs(&image.os, &platform.os) && !differs(&image.architecture, &platform.architecture) {
+        return Ok(());
+    }
+    let word = |part: &Option<String>| part.clone().unwrap_or_default();
+    Err(EngineError::Refused {
+        what: format!("use the image {name}"),
+        message: format!(
+            "it is for {}/{} and the engine runs {}/{}; build or pull it for that platform",
+            word(&image.os),
+            word(&image.architecture),
+            word(&platform.os),
+            word(&platform.architecture),
+        ),
+        transient: false,
+    })
+}
+
+/// What an engine runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Platform {
+    pub os: Option<String>,
+    pub architecture: Option<String>,
 }
 
 fn tag(program: &[u8]) -> String {

@@ -2,7 +2,10 @@
 
 use bollard::{Docker, models::NetworkCreateRequest};
 
-use super::{EngineError, LABEL_INSTANCE, failed, status};
+use super::{
+    EngineError, LABEL_INSTANCE,
+    failure::{failed, status},
+};
 
 /// <https://docs.docker.com/engine/network/drivers/bridge/#options>
 const TALK_TO_EACH_OTHER: &str = "com.docker.network.bridge.enable_icc";

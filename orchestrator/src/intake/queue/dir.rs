@@ -49,25 +49,31 @@ impl Found {
     }
 }
 
+/// Device and inode of a directory.
+pub(super) type Identity = (u64, u64);
+
 /// Reads the oldest files of `<queue>/new`: those under another nonce than the current one first,
 /// then by sequence, of as many as one look takes in. `owner` is the only user whose files count.
-pub(super) fn read(queue: &Path, owner: u32, current: Option<&Nonce>) -> io::Result<Vec<Found>> {
+pub(super) fn read(
+    queue: &Path,
+    owner: u32,
+    current: Option<&Nonce>,
+) -> io::Result<(Identity, Vec<Found>)> {
     let new = directory(queue, c"new")?;
+    let data = nix::sys::stat::fstat(&new)?;
     let mut names = names(&new, NAMES_MAX)?;
     let is_current = |name: &CString| {
         current.is_some_and(|nonce| name.to_bytes().starts_with(nonce.as_str().as_bytes()))
     };
     names.sort_by_key(|name| (is_current(name), name.clone()));
     names.truncate(limits::QUEUE_FILES_PER_SCAN);
-    Ok(names
-        .into_iter()
-        .map(|name| {
-            let bytes = content(&new, &name, owner);
-            let digest = bytes.as_ref().map(Sha256::digest).map(hex::encode).unwrap_or_default();
-            let content = bytes.and_then(|bytes| event(&name, &bytes));
-            Found { name, content, digest }
-        })
-        .collect())
+    let examine = |name: CString| {
+        let bytes = content(&new, &name, owner);
+        let digest = bytes.as_ref().map(Sha256::digest).map(hex::encode).unwrap_or_default();
+        let content = bytes.and_then(|bytes| event(&name, &bytes));
+        Found { name, content, digest }
+    };
+    Ok(((data.st_dev, data.st_ino), names.into_iter().map(examine).collect()))
 }
 
 /// Unlinks what was used and moves the rest to `bad/`. One that cannot be moved keeps nothing else.
@@ -185,6 +191,9 @@ fn content(dir: &OwnedFd, name: &CStr, owner: u32) -> Result<Vec<u8>, &'static s
     }
     if data.uid() != owner {
         return Err("it belongs to somebody else");
+    }
+    if data.mode() & 0o7000 != 0 {
+        return Err("it has special rights");
     }
     let limit = limits::QUEUE_FILE_MAX_BYTES as u64;
     if data.len() > limit {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use orchestrator::store::{Store, open};
 use protocol::limits;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::Instant};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{LANE, issue, read, serve, server, signed};
 use crate::support::Disk;
@@ -17,12 +17,15 @@ async fn a_delivery_over_the_limit_is_refused_and_the_connection_closed() {
     let body = vec![b' '; limits::WEBHOOK_MAX_BYTES + 1];
     let (status, text) = server.call("POST", &signed("issues", "d", &body), &body).await;
     assert_eq!(status, 413, "{text}");
+    // What it would have told is looked for instead.
+    timeout(Duration::from_secs(5), server.pulse.missed.notified()).await.unwrap();
     let body = vec![b' '; limits::WEBHOOK_MAX_BYTES];
     assert_eq!(server.post(&signed("issues", "d", &body), &body).await, 400, "at the limit");
 
     // No length is told, and it never ends: it is cut off after the limit.
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
-    let head = "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        transfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 1 << 16], b"\r\n"].concat();
     let mut sent = 0;
@@ -37,17 +40,17 @@ async fn a_delivery_over_the_limit_is_refused_and_the_connection_closed() {
 #[tokio::test]
 async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
     let server = server().await;
-    let begun = Instant::now();
     let heads = [
         ("nothing", String::new()),
         ("half a head", "POST /hooks/gitea HTTP/1.1\r\nhos".to_owned()),
         (
             "length lies",
-            "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{".to_owned(),
+            "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{".to_owned(),
         ),
         (
             "a chunk that stays away",
-            "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
+            "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
                 .to_owned(),
         ),
         ("idle after an answer", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".to_owned()),
@@ -62,7 +65,7 @@ async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
     }
     let mut trickle = TcpStream::connect(&server.address).await.unwrap();
     clients.spawn(async move {
-        let head = "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n";
+        let head = "POST /hooks/gitea HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n";
         trickle.write_all(head.as_bytes()).await.unwrap();
         for _ in 0..6 {
             tokio::time::sleep(Duration::from_secs(2)).await;
@@ -72,11 +75,10 @@ async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
     });
     let body = issue(&json!(7));
     assert_eq!(server.post(&signed("issues", "d", &body), &body).await, 202);
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    let mut order = vec![];
     while let Some(ended) = clients.join_next().await {
         let (what, status) = ended.unwrap();
-        let idle = what == "a byte at a time" || begun.elapsed() < Duration::from_secs(8);
-        assert!(idle, "{what}: silence ends after 5 s, not {:?}", begun.elapsed());
+        order.push(what);
         let wanted: &[u16] = match what {
             "nothing" | "half a head" => &[0, 408],
             "idle after an answer" => &[200],
@@ -84,14 +86,14 @@ async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
         };
         assert!(wanted.contains(&status), "{what}: {status}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+    // Silence is ended long before what comes slowly but steadily.
+    assert_eq!(order.last(), Some(&"a byte at a time"), "{order:?}");
 }
 
-// CASES 22: memory and answers stay bounded, one lane is looked at once.
+// CASES 22: rows and answers stay bounded, one lane is looked at once.
 #[tokio::test]
-async fn two_thousand_deliveries_for_one_issue_are_one_lane() {
+async fn thousands_of_deliveries_for_one_issue_are_one_hint() {
     let server = Arc::new(server().await);
-    let begun = Instant::now();
     let mut senders = JoinSet::new();
     for sender in 0..8 {
         let server = Arc::clone(&server);
@@ -99,9 +101,7 @@ async fn two_thousand_deliveries_for_one_issue_are_one_lane() {
             let body = issue(&json!(7));
             for n in 0..250 {
                 let headers = signed("issues", &format!("{sender}-{n}"), &body);
-                let asked = Instant::now();
                 assert_eq!(server.post(&headers, &body).await, 202);
-                assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
             }
         });
     }
@@ -109,17 +109,17 @@ async fn two_thousand_deliveries_for_one_issue_are_one_lane() {
         sent.unwrap();
     }
     assert_eq!(server.disk.lanes().await, [LANE]);
-    assert_eq!(server.disk.waiting(LANE).await, 2000);
-    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert_eq!(server.disk.waiting(LANE).await, 1);
+    assert!(server.pulse.health().last_delivery.is_some());
 }
 
 // CASES 23: what was answered stands in the file, seen from another connection.
 #[tokio::test]
 async fn a_delivery_is_on_disk_before_it_is_answered() {
     let server = server().await;
-    let body = issue(&json!(7));
     let reader = open(&server.disk.dir.path().join("bot-bottle.db")).unwrap();
     for n in 1..=20 {
+        let body = issue(&json!(n));
         assert_eq!(server.post(&signed("issues", &format!("d{n}"), &body), &body).await, 202);
         let rows: i64 =
             reader.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
@@ -138,20 +138,23 @@ async fn a_store_that_is_full_or_locked_asks_for_a_repeat() {
     connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
     let store = Store::start(connection).unwrap();
     let server = serve(Disk { dir, store }, &["team/project"]).await;
-    let body = issue(&json!(7));
-    let send = async |id: String| server.call("POST", &signed("issues", &id, &body), &body).await;
+    let send = async |id: String, number: u64| {
+        let body = issue(&json!(number));
+        server.call("POST", &signed("issues", &id, &body), &body).await
+    };
 
     let other = open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (status, text) = send("locked".to_owned()).await;
+    let (status, text) = send("locked".to_owned(), 7).await;
     assert_eq!(status, 503, "{text}");
+    timeout(Duration::from_secs(5), server.pulse.missed.notified()).await.unwrap();
     assert!(text.to_ascii_lowercase().contains("retry-after: "), "{text}");
     other.execute_batch("COMMIT").unwrap();
 
-    let mut stored = 0;
+    let mut stored = 0_u64;
     loop {
         // Long ids fill the pages soon.
-        let (status, text) = send(format!("{}{stored}", "d".repeat(60))).await;
+        let (status, text) = send(format!("{}{stored}", "d".repeat(60)), stored + 1).await;
         if status == 503 {
             assert!(text.to_ascii_lowercase().contains("retry-after: "), "{text}");
             break;
@@ -161,5 +164,5 @@ async fn a_store_that_is_full_or_locked_asks_for_a_repeat() {
         assert!(stored < 5000, "it never gets full");
     }
     let rows: i64 = other.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, stored, "what was refused is not there, what was answered is");
+    assert_eq!(rows.cast_unsigned(), stored, "what was refused is not there, what was answered is");
 }

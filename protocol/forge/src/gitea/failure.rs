@@ -30,7 +30,9 @@ pub(super) fn failure(what: &str, answer: &Answer, words: &Words) -> ForgeError 
     match status {
         StatusCode::UNAUTHORIZED => ForgeError::BadToken { what },
         StatusCode::TOO_MANY_REQUESTS => limited(what, answer),
-        StatusCode::FORBIDDEN if has_rate_limit(&answer.headers) => limited(what, answer),
+        StatusCode::FORBIDDEN if has_rate_limit(&answer.headers) || speaks_of_rate(&message) => {
+            limited(what, answer)
+        }
         // 423 is an archived repository or a locked conversation.
         StatusCode::FORBIDDEN | StatusCode::LOCKED => ForgeError::NoPermission { what, message },
         StatusCode::NOT_FOUND | StatusCode::GONE if answer.is_json() => ForgeError::Gone { what },
@@ -49,7 +51,8 @@ pub(super) fn failure(what: &str, answer: &Answer, words: &Words) -> ForgeError 
 }
 
 fn limited(what: String, answer: &Answer) -> ForgeError {
-    ForgeError::RateLimited { what, retry_after: retry_after(&answer.headers) }
+    let retry_after = scattered(retry_after(&answer.headers), rand::random());
+    ForgeError::RateLimited { what, retry_after }
 }
 
 /// A 403 with one of these signs is a limit, not a missing permission (CASES 184).
@@ -57,6 +60,17 @@ fn has_rate_limit(headers: &HeaderMap) -> bool {
     headers.contains_key(header::RETRY_AFTER)
         || text(headers, "x-ratelimit-remaining") == Some("0")
         || text(headers, "ratelimit-remaining") == Some("0")
+}
+
+/// Words of the limits that come as a 403 without a header (GitHub's secondary one, and proxies').
+fn speaks_of_rate(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["rate limit", "too many requests", "abuse detection"].iter().any(|sign| message.contains(sign))
+}
+
+/// Up to a tenth longer, by chance from 0 to 1, so that all who wait do not come back at once.
+fn scattered(wait: Duration, chance: f64) -> Duration {
+    wait.mul_f64(1.0 + chance / 10.0).min(RETRY_AFTER_MAX)
 }
 
 /// `Retry-After` as seconds or date (RFC 9110 §10.2.3), within our limits (CASES 185). A date is
@@ -139,5 +153,14 @@ mod tests {
         for (row, (got, wanted)) in table.into_iter().enumerate() {
             assert_eq!(got, wanted, "row {row}");
         }
+    }
+
+    // CASES 185
+    #[test]
+    fn those_who_wait_do_not_come_back_at_once() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(scattered(minute, 0.0), minute);
+        assert_eq!(scattered(minute, 0.5), Duration::from_secs(63));
+        assert_eq!(scattered(RETRY_AFTER_MAX, 1.0), RETRY_AFTER_MAX);
     }
 }

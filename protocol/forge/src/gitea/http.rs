@@ -1,32 +1,45 @@
 //! One bounded question and its bounded answer.
 //!
-//! No redirect is followed, no proxy of the environment used, nothing repeated. The certificates
-//! that are trusted are compiled in, plus the organisation's own: it works in an empty image, where
-//! the system has none.
+//! No redirect is followed, no proxy of the environment used. Repeated is what was refused before it
+//! was done (a short rate limit, a connection that was never made), and a read whose answer was
+//! lost; a write that may have been done is not. The certificates that are trusted are compiled in,
+//! plus the organisation's own: it works in an empty image, where the system has none.
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use protocol::{grant::ForgeAccess, limits, secret::Secret};
 use reqwest::{Client, Response, redirect};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::{SetupError, address::Address, failure::failure, words::Words};
+use super::{SetupError, address::Address, failure::failure, quiet::Quiet, words::Words};
 use crate::{ForgeError, tls::trusted_roots};
 
 /// The most that is read of an answer that is not a success: enough for any explanation.
 const FAILURE_MAX_BYTES: usize = 64 * 1024;
 
+/// A rate limit that is over so soon is waited for within the call; the caller deals with others.
+const LIMIT_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Idle connections kept: as many as calls are likely to go on at a time. Each holds a descriptor.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+
 /// How long and how much is waited for and read. [`Bounds::default`] has the project's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// One call, from connect to the last byte.
+    /// One call, from connect to the last byte, with its repetitions.
     pub call_timeout: Duration,
     /// Reaching the forge.
     pub connect_timeout: Duration,
     /// One answer.
     pub answer_max_bytes: usize,
+    /// How often a call is made at most, where it may be repeated.
+    pub tries: usize,
+    /// Before the second try; the later ones are longer.
+    pub first_pause: Duration,
 }
 
 impl Default for Bounds {
@@ -35,6 +48,9 @@ impl Default for Bounds {
             call_timeout: limits::FORGE_CALL_TIMEOUT,
             connect_timeout: limits::FORGE_CONNECT_TIMEOUT,
             answer_max_bytes: limits::FORGE_ANSWER_MAX_BYTES,
+            // A forge that restarts is away for a few seconds.
+            tries: 4,
+            first_pause: Duration::from_millis(300),
         }
     }
 }
@@ -46,6 +62,7 @@ pub(super) struct Http {
     root: Url,
     words: Words,
     bounds: Bounds,
+    quiet: Quiet,
 }
 
 /// An answer, whatever its status.
@@ -63,6 +80,11 @@ impl Answer {
     /// Whether it says of itself that it is JSON; a login page does not (CASES 191).
     pub(super) fn is_json(&self) -> bool {
         self.is_of("application/json")
+    }
+
+    /// Whether the forge, or a proxy before it, may answer otherwise in a moment.
+    fn is_passing(&self) -> bool {
+        self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED
     }
 
     /// Whether the forge itself says that the object asked for is not there. A 404 without JSON is
@@ -103,10 +125,11 @@ impl Http {
             .referer(false)
             .timeout(bounds.call_timeout)
             .connect_timeout(bounds.connect_timeout)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .tls_certs_only(trusted_roots(access.ca_pem.as_deref())?)
             .build()
             .map_err(|source| SetupError::Client { source })?;
-        Ok(Self { client, root, words: Words::new(token), bounds })
+        Ok(Self { client, root, words: Words::new(token), bounds, quiet: Quiet::default() })
     }
 
     /// Asks, and expects JSON of a shape.
@@ -121,10 +144,10 @@ impl Http {
 
     /// Asks, and leaves it to the caller what the status means.
     pub(super) async fn ask(&self, address: &Address, what: &str) -> Result<Answer, ForgeError> {
-        self.exchange(Method::GET, address, None, what).await
+        self.settle(Method::GET, address, None, what).await
     }
 
-    /// Changes something, once, and expects JSON of a shape.
+    /// Changes something, at most once, and expects JSON of a shape.
     pub(super) async fn write<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -136,7 +159,7 @@ impl Http {
             what: what.to_owned(),
             message: error.to_string(),
         })?;
-        let answer = self.exchange(method, address, Some(body), what).await?;
+        let answer = self.settle(method, address, Some(body), what).await?;
         self.json(&answer, what)
     }
 
@@ -164,16 +187,64 @@ impl Http {
             .map_err(|error| bad_answer(what, self.words.clean(&error.to_string())))
     }
 
-    async fn exchange(
+    /// Exchanges, and again where that does no harm, until the time of one call is over.
+    async fn settle(
         &self,
         method: Method,
         address: &Address,
         body: Option<Vec<u8>>,
         what: &str,
     ) -> Result<Answer, ForgeError> {
+        let deadline = Instant::now() + self.bounds.call_timeout;
+        let mut pauses = self.bounds.pauses();
+        loop {
+            let result = match self.quiet.check(what) {
+                Ok(()) => self.exchange(&method, address, body.clone(), deadline, what).await,
+                Err(held) => Err(held),
+            };
+            let pause = pauses.next().and_then(|pause| self.again(&method, &result, pause, what));
+            match pause {
+                Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
+                Some(_) | None => return result,
+            }
+        }
+    }
+
+    /// How long to wait before the same is sent again; `None` when it must not be.
+    fn again(
+        &self,
+        method: &Method,
+        result: &Result<Answer, ForgeError>,
+        pause: Duration,
+        what: &str,
+    ) -> Option<Duration> {
+        let is_read = *method == Method::GET;
+        match result {
+            Err(ForgeError::Unreachable { .. }) => Some(pause),
+            Err(ForgeError::Server { .. }) => is_read.then_some(pause),
+            Ok(answer) if answer.is_passing() => is_read.then_some(pause),
+            Ok(answer) if answer.status.is_client_error() => {
+                let failure = self.failure(answer, what);
+                self.quiet.hear(&failure);
+                short_limit(&failure)
+            }
+            Err(held @ ForgeError::RateLimited { .. }) => short_limit(held),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        address: &Address,
+        body: Option<Vec<u8>>,
+        deadline: Instant,
+        what: &str,
+    ) -> Result<Answer, ForgeError> {
         let url =
             address.under(&self.root).ok_or_else(|| bad_answer(what, "no address".to_owned()))?;
-        let mut request = self.client.request(method, url);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut request = self.client.request(method.clone(), url).timeout(left);
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
@@ -202,16 +273,36 @@ impl Http {
         }
     }
 
-    /// No answer, or not all of it: whether a change was made is unknown.
+    /// No answer, or not all of it: whether a change was made is unknown, if it was sent at all.
     fn broken(&self, what: &str, error: reqwest::Error) -> ForgeError {
+        let what = what.to_owned();
+        if error.is_connect() {
+            let message = self.words.clean(&root_cause(&error.without_url()));
+            return ForgeError::Unreachable { what, message };
+        }
         let message = if error.is_timeout() {
             format!("no whole answer within {} s", self.bounds.call_timeout.as_secs_f32())
         } else {
-            let kind = if error.is_connect() { "cannot connect" } else { "the connection broke" };
-            self.words.clean(&format!("{kind}: {}", root_cause(&error.without_url())))
+            self.words.clean(&format!("the connection broke: {}", root_cause(&error.without_url())))
         };
-        ForgeError::Server { what: what.to_owned(), message }
+        ForgeError::Server { what, message }
     }
+}
+
+impl Bounds {
+    /// One pause after each try but the last: doubled each time, and scattered.
+    fn pauses(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::new()
+            .with_min_delay(self.first_pause)
+            .with_max_times(self.tries.saturating_sub(1))
+            .with_jitter()
+            .build()
+    }
+}
+
+/// The wait for a limit that is over soon. What it refused was not done.
+fn short_limit(error: &ForgeError) -> Option<Duration> {
+    error.retry_after().filter(|wait| *wait <= LIMIT_WAIT_MAX)
 }
 
 /// An answer that cannot be used.

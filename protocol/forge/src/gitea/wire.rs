@@ -1,6 +1,8 @@
 //! The JSON of Gitea and Forgejo, read tolerantly (CASES 193): unknown fields are passed over, texts
 //! and lists may be missing or null, unknown words get the meaning that allows least.
 
+use std::fmt;
+
 use jiff::{Timestamp, civil, tz::TimeZone};
 use protocol::{
     ids::{IssueNumber, Login, RepoName},
@@ -9,7 +11,10 @@ use protocol::{
         ReviewComment, Verdict,
     },
 };
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny},
+};
 
 /// An account. `login` is the name of all versions; `username` an alias of some.
 #[derive(Deserialize)]
@@ -31,6 +36,33 @@ fn author(user: Option<User>) -> Login {
     known.unwrap_or_else(|| "Ghost".parse().expect("a plain word is an account name"))
 }
 
+/// A number, which some write as a text because 64 bits do not fit JavaScript's (CASES 196).
+fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64, Error: fmt::Display>,
+{
+    T::try_from(Number::deserialize(deserializer)?.0).map_err(D::Error::custom)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Number(u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a number")]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(number) => Ok(Self(number)),
+            Written::Text(text) => text.parse().map(Self).map_err(D::Error::custom),
+        }
+    }
+}
+
 /// A time with an offset, or without one and then UTC (CASES 196).
 #[derive(Clone, Copy)]
 pub(super) struct Moment(Timestamp);
@@ -41,13 +73,19 @@ impl<'de> Deserialize<'de> for Moment {
         let plain = || {
             text.parse::<civil::DateTime>()?.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp())
         };
-        text.parse().or_else(|_| plain()).map(Self).map_err(serde::de::Error::custom)
+        text.parse().or_else(|_| plain()).map(Self).map_err(D::Error::custom)
     }
 }
 
 /// A time that is not given is the beginning of time: older than anything that is compared.
 fn time(moment: Option<Moment>) -> Timestamp {
     moment.map_or(Timestamp::UNIX_EPOCH, |Moment(timestamp)| timestamp)
+}
+
+/// What the server says of itself.
+#[derive(Deserialize)]
+pub(super) struct WireVersion {
+    pub(super) version: String,
 }
 
 /// A repository.
@@ -61,6 +99,7 @@ pub(super) struct WireRepository {
 /// An issue, or a pull request seen as one.
 #[derive(Deserialize)]
 pub(super) struct WireIssue {
+    #[serde(deserialize_with = "number")]
     number: IssueNumber,
     title: Option<String>,
     body: Option<String>,
@@ -121,6 +160,7 @@ impl WireIssue {
 /// A pull request.
 #[derive(Deserialize)]
 pub(super) struct WirePull {
+    #[serde(deserialize_with = "number")]
     number: IssueNumber,
     title: Option<String>,
     body: Option<String>,
@@ -195,6 +235,7 @@ impl WirePull {
 /// A comment.
 #[derive(Deserialize)]
 pub(super) struct WireComment {
+    #[serde(deserialize_with = "number")]
     id: u64,
     user: Option<User>,
     body: Option<String>,
@@ -220,6 +261,7 @@ impl WireComment {
 /// A review, without its remarks.
 #[derive(Deserialize)]
 pub(super) struct WireReview {
+    #[serde(deserialize_with = "number")]
     pub(super) id: u64,
     user: Option<User>,
     state: Option<String>,
@@ -267,6 +309,7 @@ impl WireReview {
 /// A remark on a line.
 #[derive(Deserialize)]
 pub(super) struct WireRemark {
+    id: Option<u64>,
     user: Option<User>,
     path: Option<String>,
     /// The line in the new file; 0 when it is about an old line.
@@ -278,6 +321,7 @@ impl WireRemark {
     /// In our words.
     pub(super) fn into_remark(self) -> ReviewComment {
         ReviewComment {
+            id: self.id.unwrap_or_default(),
             author: author(self.user),
             path: self.path.unwrap_or_default(),
             line: self.position.filter(|line| *line > 0),
@@ -295,7 +339,7 @@ pub(super) struct WireStatuses {
 /// One status of a commit.
 #[derive(Deserialize)]
 pub(super) struct WireStatus {
-    pub(super) id: Option<u64>,
+    pub(super) id: Option<Number>,
     context: Option<String>,
     /// Gitea's word for it.
     status: Option<String>,

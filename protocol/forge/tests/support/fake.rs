@@ -23,6 +23,14 @@ pub(crate) enum Trouble {
     SomebodyWasFaster,
     Answers500,
     Forbids,
+    /// `main` was renamed to `trunk`.
+    BaseRenamed,
+    /// No such branch, whatever the base.
+    NoBranch,
+    /// The branch is the base.
+    NoChanges,
+    /// As GitHub says that it exists already.
+    SaysItExists,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +41,8 @@ pub(crate) struct Fake {
     repos: Mutex<Vec<String>>,
     trouble: Trouble,
     finds_nothing: bool,
+    /// Looks by head that do not find yet what was opened.
+    lag: Mutex<usize>,
 }
 
 /// A pull request of this number, author and head.
@@ -66,6 +76,11 @@ impl Fake {
     /// Its look-up by head never finds one.
     pub(crate) fn without_finding(self) -> Self {
         Self { finds_nothing: true, ..self }
+    }
+
+    /// A replica that lags behind by so many looks, once something was opened.
+    pub(crate) fn lagging(self, looks: usize) -> Self {
+        Self { lag: Mutex::new(looks), ..self }
     }
 
     pub(crate) fn calls(&self) -> Vec<String> {
@@ -127,8 +142,10 @@ impl Forge for Fake {
         Ok("Bot".parse().unwrap())
     }
 
-    async fn repository(&self, _: &RepoName) -> Result<Repository, ForgeError> {
-        unimplemented!("not asked for by these tests")
+    async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
+        let renamed = self.trouble == Trouble::BaseRenamed;
+        let default_branch = if renamed { "trunk" } else { "main" }.to_owned();
+        Ok(Repository { name: repo.clone(), default_branch, archived: false })
     }
 
     async fn read_issue(&self, _: &RepoName, _: IssueNumber) -> Result<Issue, ForgeError> {
@@ -141,6 +158,11 @@ impl Forge for Fake {
         number: IssueNumber,
     ) -> Result<PullRequest, ForgeError> {
         self.note(repo, format!("read_pr #{number}"));
+        let late = self.lag.lock().unwrap().checked_sub(1);
+        if let Some(left) = late {
+            *self.lag.lock().unwrap() = left;
+            return Err(ForgeError::Gone { what: format!("read #{number}") });
+        }
         let found = self.pulls.lock().unwrap().iter().find(|pull| pull.number == number).cloned();
         found.ok_or_else(|| ForgeError::Gone { what: format!("read #{number}") })
     }
@@ -222,6 +244,18 @@ impl Forge for Fake {
                 Err(failure(|what, message| ForgeError::Conflict { what, message }))
             }
             Trouble::Answers500 => Err(failure(unknown)),
+            Trouble::BaseRenamed if pr.base.as_str() == "trunk" => Ok(self.add(pr)),
+            Trouble::BaseRenamed | Trouble::NoBranch => {
+                Err(ForgeError::Gone { what: "open".to_owned() })
+            }
+            Trouble::NoChanges => Err(ForgeError::Rejected {
+                what: "open".to_owned(),
+                message: "There are no changes between the head and the base".to_owned(),
+            }),
+            Trouble::SaysItExists => {
+                self.add(pr);
+                Err(failure(|what, message| ForgeError::Rejected { what, message }))
+            }
             Trouble::Forbids => {
                 Err(failure(|what, message| ForgeError::NoPermission { what, message }))
             }
@@ -235,8 +269,17 @@ impl Forge for Fake {
     ) -> Result<Option<PullRequest>, ForgeError> {
         self.note(repo, format!("pr_by_head {head}"));
         let pulls = self.pulls.lock().unwrap();
-        let found =
-            pulls.iter().find(|pull| pull.head_branch == head.as_str() && !self.finds_nothing);
+        let mut lag = self.lag.lock().unwrap();
+        if *lag > 0 && !pulls.is_empty() {
+            *lag -= 1;
+            return Ok(None);
+        }
+        let is_it = |pull: &&PullRequest| {
+            pull.head_branch == head.as_str()
+                && pull.state == PullState::Open
+                && !self.finds_nothing
+        };
+        let found = pulls.iter().find(is_it);
         Ok(found.cloned())
     }
 

@@ -1,10 +1,12 @@
 //! A server on 127.0.0.1 that answers each request as a recording did, once and in order, and
-//! refuses what was not recorded. Checks method, path, account and body.
+//! refuses what was not recorded. Checks method, path, account and body, and each request against
+//! the forge's own description of its API.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -20,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::client::client;
+use super::{api_description::Description, client::client};
 
 /// One exchange, as it stands in a file.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,11 +47,19 @@ struct Answered {
     body: String,
 }
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/gitea-1.15.11/api")
+}
+
+/// The names of all exchanges there are.
+pub(crate) fn all_names() -> BTreeSet<String> {
+    let name = |entry: fs::DirEntry| entry.path().file_stem().unwrap().to_str().unwrap().to_owned();
+    fs::read_dir(folder()).unwrap().map(|entry| name(entry.unwrap())).collect()
+}
+
 /// An exchange of the recordings, by its file's name without `.json`.
 pub(crate) fn recording(name: &str) -> Recording {
-    let folder =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/gitea-1.15.11/api");
-    let path = folder.join(format!("{name}.json"));
+    let path = folder().join(format!("{name}.json"));
     serde_json::from_slice(&fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
         .unwrap()
 }
@@ -87,6 +97,20 @@ impl Recording {
         *body.pointer_mut(pointer).unwrap_or_else(|| panic!("nothing at {pointer}")) = value;
         self.response.body = body.to_string();
         self
+    }
+
+    /// As the answer to another question.
+    pub(crate) fn asked_for(mut self, path: &str) -> Self {
+        (self.request.method, self.request.path) = ("GET".to_owned(), path.to_owned());
+        (self.request.body, self.request.account) = (Value::Null, None);
+        self
+    }
+
+    /// What the answer has that the forge's description does not.
+    pub(crate) fn misfits(&self, description: &Description) -> Vec<String> {
+        let path = self.request.path.split('?').next().unwrap();
+        let (status, body) = (self.response.status, self.response.body.as_bytes());
+        description.check_answer(&self.request.method, path, status, body).err().unwrap_or_default()
     }
 
     /// The answer's JSON.
@@ -133,8 +157,9 @@ fn without_page(path: &str) -> String {
     if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Script {
+    description: Description,
     waiting: Vec<Recording>,
     requests: Vec<String>,
     unexpected: Vec<String>,
@@ -151,7 +176,9 @@ pub(crate) struct Server {
 impl Server {
     /// Serves these exchanges.
     pub(crate) async fn start(exchanges: impl IntoIterator<Item = Recording>) -> Self {
-        let script = Script { waiting: exchanges.into_iter().collect(), ..Script::default() };
+        let (requests, unexpected) = Default::default();
+        let waiting = exchanges.into_iter().collect();
+        let script = Script { description: Description::load(), waiting, requests, unexpected };
         let script = Arc::new(Mutex::new(script));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -168,7 +195,8 @@ impl Server {
 
     /// A client of it with an account's token.
     pub(crate) fn client(&self, account: &str) -> Gitea {
-        client(&format!("http://{}", self.address), account, Bounds::default())
+        let once = Bounds { tries: 1, ..Bounds::default() };
+        client(&format!("http://{}", self.address), account, once)
     }
 
     /// All requests, as `METHOD path?query`.
@@ -179,7 +207,7 @@ impl Server {
     /// Checks that what was scripted was asked, all of it, and nothing else.
     pub(crate) fn finish(self) {
         let script = self.script.lock().unwrap();
-        assert!(script.unexpected.is_empty(), "not scripted: {:#?}", script.unexpected);
+        assert!(script.unexpected.is_empty(), "not expected: {:#?}", script.unexpected);
         assert!(script.waiting.is_empty(), "not asked for: {:#?}", script.waiting);
     }
 }
@@ -204,6 +232,9 @@ async fn answer(
     assert!(headers[header::USER_AGENT].to_str().unwrap().starts_with("bot-bottle/"));
     let mut script = script.lock().unwrap();
     script.requests.push(format!("{method} {uri}"));
+    let described =
+        script.description.check_request(method.as_str(), uri.path(), uri.query(), &body);
+    script.unexpected.extend(described.err().unwrap_or_default());
     let found =
         script.waiting.iter().position(|recording| recording.fits(&method, &uri, account, &json));
     let Some(at) = found else {

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod harness;
+mod hostile;
 
 use std::time::Duration;
 

@@ -21,19 +21,36 @@ const WAITED: Duration = Duration::from_secs(1);
 
 /// Pauses between questions that failed: 50 ms, doubled up to 1 s.
 #[derive(Debug)]
-struct BackOff(Duration);
+struct BackOff {
+    next: Duration,
+    /// Pauses that are still as short as the first.
+    eager: u32,
+}
 
 impl BackOff {
     const SHORTEST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(1);
+    /// A sidecar starts beside its bottle: whoever asked for work waits for each of these
+    /// milliseconds.
+    const EAGER: Duration = Duration::from_millis(4);
+    /// A second of them, with the questions.
+    const EAGER_PAUSES: u32 = 200;
 
     fn new() -> Self {
-        Self(Self::SHORTEST)
+        Self { next: Self::SHORTEST, eager: 0 }
+    }
+
+    /// Shorter for the first second.
+    fn eager() -> Self {
+        Self { next: Self::EAGER, eager: Self::EAGER_PAUSES }
     }
 
     async fn pause(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Self::LONGEST);
+        tokio::time::sleep(self.next).await;
+        match self.eager.checked_sub(1) {
+            Some(rest) => self.eager = rest,
+            None => self.next = (self.next * 2).min(Self::LONGEST),
+        }
     }
 }
 
@@ -55,21 +72,29 @@ impl Sidecar {
     /// Waits for a run, for as long as it takes. May be dropped: a run that was offered is offered
     /// again until it was started.
     pub async fn next_run(&self) -> RunSpec {
-        let mut back_off = BackOff::new();
+        let (mut back_off, mut absence) = (BackOff::new(), BackOff::eager());
         let mut complaint = Complaint::default();
         loop {
             let asked = Instant::now();
-            match self.client.next_run().await.map_err(rpc::client::error) {
+            let unreachable = match self.client.next_run().await {
                 Ok(Some(spec)) => return spec,
                 Ok(None) if asked.elapsed() >= WAITED => {
                     back_off = BackOff::new();
                     complaint = Complaint::default();
+                    continue;
                 }
-                Ok(None) => back_off.pause().await,
+                Ok(None) => false,
                 Err(error) => {
-                    complaint.about("next_run", &error);
-                    back_off.pause().await;
+                    let unreachable = matches!(error, ClientError::Transport(_));
+                    complaint.about("next_run", &rpc::client::error(error));
+                    unreachable
                 }
+            };
+            if unreachable {
+                absence.pause().await;
+            } else {
+                absence = BackOff::eager();
+                back_off.pause().await;
             }
         }
     }

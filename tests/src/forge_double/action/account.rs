@@ -22,6 +22,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// 40 hex digits that nobody guesses.
+pub(crate) fn new_token() -> String {
+    hex::encode(rand::random::<[u8; 20]>())
+}
+
 impl Forge {
     /// Makes an account and its token (40 hex digits, like Gitea's).
     ///
@@ -31,13 +36,15 @@ impl Forge {
         check_name(login)?;
         self.act(|registry| {
             registry.check_free(login)?;
-            let token = hex::encode(rand::random::<[u8; 20]>());
+            let token = new_token();
             let user = User {
                 id: next(&mut registry.ids.account),
                 login: login.to_owned(),
                 email: format!("{login}@example.test"),
                 token: token.clone(),
                 is_site_admin,
+                password: new_token(),
+                is_suspended: false,
                 created: Moment::now(),
             };
             registry.users.insert(login.to_owned(), user);
@@ -130,7 +137,7 @@ impl Registry {
         is_site_admin || org.access_of(actor) == Access::Admin
     }
 
-    fn check_free(&self, name: &str) -> Result<(), Refusal> {
+    pub(super) fn check_free(&self, name: &str) -> Result<(), Refusal> {
         if self.users.contains_key(name) || self.orgs.contains_key(name) {
             return Err(Refusal::Unprocessable(format!("user already exists [name: {name}]")));
         }

@@ -26,7 +26,7 @@ impl Forge {
             return Err(Refusal::Unprocessable("Required".to_owned()));
         }
         self.act(|registry| {
-            let repo = registry.repo_for(Some(actor), path, Access::Read)?;
+            let repo = registry.repo_to_change(Some(actor), path, Access::Read)?;
             let Some(issue) = repo.issues.get(&number) else {
                 return Err(Refusal::Internal(format!("issue {number} does not exist")));
             };
@@ -67,6 +67,7 @@ impl Forge {
             return Err(Refusal::Unprocessable("Required".to_owned()));
         }
         self.act(|registry| {
+            registry.repo_to_change(Some(actor), path, Access::Read)?;
             let number = registry.check_comment_owner(actor, path, id)?;
             let issue = registry.issue_mut(path, number)?;
             let found = issue.comments.iter_mut().find(|comment| comment.id == id);

@@ -50,7 +50,7 @@ impl Forge {
     /// already showing all of it.
     ///
     /// # Errors
-    /// 404, or 422 for an empty title or an assignee who may not be assigned.
+    /// 404, 423 when archived, 422 for an empty title or an assignee who may not be assigned.
     pub(crate) fn create_issue(
         &self,
         actor: &str,
@@ -58,7 +58,7 @@ impl Forge {
         new: &NewIssue,
     ) -> Result<u64, Refusal> {
         self.act(|registry| {
-            registry.repo_for(Some(actor), path, Access::Read)?;
+            registry.repo_to_change(Some(actor), path, Access::Read)?;
             registry.open_issue(actor, path, new, None)
         })
     }

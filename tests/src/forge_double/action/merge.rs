@@ -83,7 +83,7 @@ impl Forge {
         branch: &str,
     ) -> Result<(), Refusal> {
         self.read(|registry| {
-            let repo = registry.repo_for(Some(actor), path, Access::Write)?;
+            let repo = registry.repo_to_change(Some(actor), path, Access::Write)?;
             if repo.default_branch == branch {
                 return Err(Refusal::ForbiddenSaying("can not delete default branch".to_owned()));
             }
@@ -105,7 +105,7 @@ impl Registry {
         number: u64,
         wish: &MergeWish,
     ) -> Result<Ready, Refusal> {
-        let repo = self.repo_for(Some(actor), path, Access::Read)?;
+        let repo = self.repo_to_change(Some(actor), path, Access::Read)?;
         let issue = repo.issue(number)?;
         let pull = issue.pull()?.clone();
         let not_allowed = |text: &str| Err(Refusal::NotAllowed(text.to_owned()));

@@ -48,7 +48,7 @@ impl Forge {
         path: &RepoPath,
         new: &NewPull,
     ) -> Result<u64, Refusal> {
-        self.read(|registry| registry.repo_for(Some(actor), path, Access::Read).map(|_| ()))?;
+        self.read(|registry| registry.repo_to_change(Some(actor), path, Access::Read).map(|_| ()))?;
         let own = format!("{}:", path.owner);
         let head = new.head.strip_prefix(&own).unwrap_or(&new.head);
         let head_sha = self.git.branch(path, head).await.ok_or_else(Refusal::not_found)?;

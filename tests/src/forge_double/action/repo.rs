@@ -96,6 +96,7 @@ impl Forge {
                 id: next(&mut registry.ids.repo),
                 path: path.clone(),
                 is_private: new.private,
+                is_archived: false,
                 default_branch: branch.to_owned(),
                 collaborators: BTreeMap::new(),
                 labels: Vec::new(),
@@ -106,6 +107,8 @@ impl Forge {
                 created: now,
                 updated: now,
             };
+            // A new repository takes its name from one that has moved away.
+            registry.moved.remove(&path);
             registry.repos.insert(path, repo);
             Ok(())
         })

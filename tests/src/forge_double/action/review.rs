@@ -8,7 +8,7 @@ use crate::forge_double::{
     clock::Moment,
     forge::Forge,
     hook::IssueChange,
-    issue::{LineComment, Review, ReviewState},
+    issue::{Comment, LineComment, Review, ReviewState},
     registry::{RepoPath, next},
 };
 
@@ -74,6 +74,7 @@ impl Forge {
             let now = Moment::now();
             let line = |(comment, diff_hunk): (&NewLineComment, String)| LineComment {
                 id: next(&mut registry.ids.comment),
+                author: actor.to_owned(),
                 path: comment.path.clone(),
                 body: comment.body.clone(),
                 new_position: comment.new_position,
@@ -96,6 +97,48 @@ impl Forge {
             registry.issue_mut(path, number)?.pull_mut()?.reviews.push(review);
             let change = IssueChange { repo: path, number, sender: actor };
             registry.emit_review(change, state, &new.body)?;
+            Ok(id)
+        })
+    }
+
+    /// Answers in the conversation on a line: the answer becomes part of the review, whoever it is
+    /// from, and is told as a comment on the pull request. Gitea has this on its pages only. Gives
+    /// the comment's id.
+    ///
+    /// # Errors
+    /// 404, 422 when there is nothing to say.
+    pub(crate) fn reply_in_review(
+        &self,
+        actor: &str,
+        path: &RepoPath,
+        (number, review): (u64, u64),
+        new: &NewLineComment,
+    ) -> Result<u64, Refusal> {
+        if new.body.is_empty() {
+            return Err(Refusal::Unprocessable("Required".to_owned()));
+        }
+        self.act(|registry| {
+            registry.repo_to_change(Some(actor), path, Access::Read)?;
+            let id = next(&mut registry.ids.comment);
+            let now = Moment::now();
+            let reviews = &mut registry.issue_mut(path, number)?.pull_mut()?.reviews;
+            let review = reviews.iter_mut().find(|candidate| candidate.id == review);
+            let comments = &mut review.ok_or_else(Refusal::not_found)?.comments;
+            let mut on_line = comments.iter().filter(|comment| comment.path == new.path);
+            comments.push(LineComment {
+                id,
+                author: actor.to_owned(),
+                path: new.path.clone(),
+                body: new.body.clone(),
+                new_position: new.new_position,
+                old_position: new.old_position,
+                diff_hunk: on_line.next().map(|first| first.diff_hunk.clone()).unwrap_or_default(),
+                created: now,
+            });
+            let (author, body) = (actor.to_owned(), new.body.clone());
+            let comment = Comment { id, author, body, created: now, updated: now };
+            let change = IssueChange { repo: path, number, sender: actor };
+            registry.emit_comment(change, "created", &comment, None)?;
             Ok(id)
         })
     }

@@ -6,11 +6,12 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use serde::Deserialize;
 
 use super::{
     page::Page,
     repos::{Params, param},
-    request::{Caller, Signed},
+    request::{Caller, Form, Signed},
 };
 use crate::forge_double::{
     access::Access,
@@ -45,6 +46,22 @@ pub(super) async fn get(
     let commit = forge.git.commit(&path, &format!("refs/heads/{name}")).await;
     let commit = commit.ok_or_else(Refusal::not_found)?;
     Ok(Answer::ok(forge.read(|registry| registry.branch_json(&path, name, &commit))))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Renaming {
+    name: String,
+}
+
+pub(super) async fn rename(
+    State(forge): State<Arc<Forge>>,
+    Signed(me): Signed,
+    path: RepoPath,
+    Path(params): Params,
+    Form(renaming): Form<Renaming>,
+) -> Outcome {
+    forge.rename_branch(&me, &path, (param(&params, "branch")?, &renaming.name)).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn delete(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 
 use super::{
@@ -70,4 +70,14 @@ pub(super) async fn edit(
 ) -> Outcome {
     forge.switch_hook(&me, &path, id, form.active)?;
     get(State(forge), Signed(me), path, Id { id }).await
+}
+
+pub(super) async fn delete(
+    State(forge): State<Arc<Forge>>,
+    Signed(me): Signed,
+    path: RepoPath,
+    Id { id }: Id,
+) -> Outcome {
+    forge.delete_hook(&me, &path, id)?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::request::{Caller, Form, Signed};
 use crate::forge_double::{
     access::Access,
-    action::repo::NewRepo,
+    action::{repo::NewRepo, settings::RepoEdit},
     answer::{Answer, Outcome, Refusal},
     forge::Forge,
     registry::RepoPath,
@@ -43,6 +43,31 @@ pub(super) async fn repo(
     })
 }
 
+pub(super) async fn edit(
+    State(forge): State<Arc<Forge>>,
+    Signed(me): Signed,
+    path: RepoPath,
+    Form(edit): Form<RepoEdit>,
+) -> Outcome {
+    let path = forge.edit_repo(&me, &path, &edit).await?;
+    changed(&forge, &path, StatusCode::OK)
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Transfer {
+    new_owner: String,
+}
+
+pub(super) async fn transfer(
+    State(forge): State<Arc<Forge>>,
+    Signed(me): Signed,
+    path: RepoPath,
+    Form(transfer): Form<Transfer>,
+) -> Outcome {
+    let path = forge.transfer_repo(&me, &path, &transfer.new_owner).await?;
+    changed(&forge, &path, StatusCode::ACCEPTED)
+}
+
 pub(super) async fn delete(
     State(forge): State<Arc<Forge>>,
     Signed(me): Signed,
@@ -58,7 +83,7 @@ pub(super) async fn create_own(
     Form(new): Form<NewRepo>,
 ) -> Outcome {
     let path = forge.create_repo(&me, &me, new).await?;
-    created(&forge, &path)
+    changed(&forge, &path, StatusCode::CREATED)
 }
 
 pub(super) async fn create_for_org(
@@ -68,12 +93,13 @@ pub(super) async fn create_for_org(
     Form(new): Form<NewRepo>,
 ) -> Outcome {
     let path = forge.create_repo(&me, &org, new).await?;
-    created(&forge, &path)
+    changed(&forge, &path, StatusCode::CREATED)
 }
 
-fn created(forge: &Forge, path: &RepoPath) -> Outcome {
+/// What its admin sees of a repository after a change.
+fn changed(forge: &Forge, path: &RepoPath, status: StatusCode) -> Outcome {
     forge.read(|registry| {
-        Ok(Answer::created(registry.repo_json(registry.repo(path)?, Access::Admin)))
+        Ok(Answer::new(status, registry.repo_json(registry.repo(path)?, Access::Admin)))
     })
 }
 

@@ -16,10 +16,14 @@ use crate::forge_double::{
     registry::{Registry, RepoPath},
 };
 
+/// What Gitea says to an account whose sign-in is prohibited.
+const SUSPENDED: &str =
+    "This account is prohibited from signing in, please contact your site administrator.";
+
 /// Whose token a request carries.
 ///
 /// # Errors
-/// 401 for credentials nobody has; none at all is `Ok(None)`.
+/// 401 for credentials nobody has, 403 for a suspended account; none at all is `Ok(None)`.
 pub(crate) fn authenticate(
     registry: &Registry,
     headers: &HeaderMap,
@@ -27,8 +31,11 @@ pub(crate) fn authenticate(
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let candidates = value.to_str().map(candidates).unwrap_or_default();
     let mut users = registry.users.values();
-    let user = users.find(|user| candidates.contains(&user.token));
-    user.map(|user| Some(user.login.clone())).ok_or(Refusal::Unauthorized)
+    let user = users.find(|user| candidates.contains(&user.token)).ok_or(Refusal::Unauthorized)?;
+    if user.is_suspended {
+        return Err(Refusal::ForbiddenSaying(SUSPENDED.to_owned()));
+    }
+    Ok(Some(user.login.clone()))
 }
 
 /// The tokens an `Authorization` header may mean: in Basic, Gitea takes one as the password

@@ -51,6 +51,15 @@ impl GitStore {
         Ok(())
     }
 
+    /// Makes a branch the one that a clone checks out.
+    ///
+    /// # Errors
+    /// `GitError`.
+    pub(crate) async fn set_head(&self, repo: &RepoPath, branch: &str) -> Result<(), GitError> {
+        let name = format!("refs/heads/{branch}");
+        self.ask(repo, &["symbolic-ref", "HEAD", &name]).await.map(|_| ())
+    }
+
     /// The best common ancestor; empty when there is none.
     pub(crate) async fn merge_base(&self, repo: &RepoPath, a: &str, b: &str) -> String {
         self.ask(repo, &["merge-base", a, b]).await.unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Accounts, tokens, organisations.
 
 use super::Done;
-use crate::forge_double::{ForgeDouble, Refusal};
+use crate::forge_double::{ForgeDouble, Refusal, action::account::new_token};
 
 impl ForgeDouble {
     /// Makes an account; gives its token.
@@ -23,7 +23,7 @@ impl ForgeDouble {
     pub async fn rotate_token(&self, login: &str) -> Done<String> {
         self.forge.act(|registry| {
             let user = registry.users.get_mut(login).ok_or_else(|| Refusal::no_user(login))?;
-            user.token = hex::encode(rand::random::<[u8; 20]>());
+            user.token = new_token();
             Ok(user.token.clone())
         })
     }

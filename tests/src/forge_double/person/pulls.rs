@@ -34,6 +34,17 @@ impl ForgeDouble {
         self.forge.create_review(actor, &repo.parse()?, number, &new).await
     }
 
+    /// Answers in the conversation that a review's line comment began; gives the comment's id.
+    pub async fn reply_in_review(
+        &self,
+        actor: &str,
+        repo: &str,
+        (number, review): (u64, u64),
+        comment: NewLineComment,
+    ) -> Done<u64> {
+        self.forge.reply_in_review(actor, &repo.parse()?, (number, review), &comment)
+    }
+
     /// Merges a pull request with a merge commit.
     pub async fn merge(&self, actor: &str, repo: &str, number: u64) -> Done {
         let wish = MergeWish { how: "merge".to_owned(), ..MergeWish::default() };

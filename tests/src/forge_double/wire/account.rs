@@ -27,7 +27,7 @@ impl Registry {
             "created": created.text(),
             "restricted": false,
             "active": false,
-            "prohibit_login": false,
+            "prohibit_login": self.users.get(login).is_some_and(|user| user.is_suspended),
             "location": "",
             "website": "",
             "description": "",

@@ -42,7 +42,7 @@ impl Registry {
             "open_pr_counter": open(true),
             "release_counter": 0,
             "default_branch": repo.default_branch,
-            "archived": false,
+            "archived": repo.is_archived,
             "created_at": repo.created.text(),
             "updated_at": repo.updated.text(),
             "permissions": {

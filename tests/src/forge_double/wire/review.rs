@@ -47,7 +47,7 @@ impl Registry {
         json!({
             "id": comment.id,
             "body": comment.body,
-            "user": self.account_json(&review.author),
+            "user": self.account_json(&comment.author),
             "resolver": null,
             "pull_request_review_id": review.id,
             "created_at": comment.created.text(),

@@ -32,6 +32,7 @@ pub(crate) enum Outcome {
 pub(crate) enum Disturbance {
     BottleExits,
     BottleOutOfMemory,
+    ChildOutOfMemory,
     BottleRemoved,
     BottlePaused,
     BottleRuns,
@@ -56,6 +57,8 @@ pub(crate) struct Site {
     pub(crate) given: Vec<Prompt>,
     /// The prompts of runs that began.
     pub(crate) told: Vec<Prompt>,
+    /// Pull requests that really are of its branch.
+    pub(crate) opened: BTreeSet<IssueNumber>,
     /// An operator put it to sleep, and nobody has said anything since.
     hold: bool,
     asked: BTreeMap<u32, Vec<Prompt>>,
@@ -76,6 +79,7 @@ impl Site {
             queue: vec![],
             history: vec![],
             told: vec![],
+            opened: BTreeSet::new(),
             hold: false,
             asked: BTreeMap::new(),
             handed_over: BTreeMap::new(),
@@ -107,6 +111,22 @@ impl Site {
             }
             Event::SlotGranted {} => assert!(!self.hold, "woken against the operator's word"),
             _ => {}
+        }
+    }
+
+    /// What a sidecar tells of gives nothing until the forge was asked; what happens to programs in a
+    /// bottle that lives ends nothing.
+    pub(crate) fn assert_claims_are_no_rights(&self, event: &Event, taken: &Step) {
+        let strange = |number: &&IssueNumber| !self.opened.contains(number);
+        let foreign = taken.next.pull_requests.iter().find(strange);
+        assert_eq!(foreign, None, "a right by a sidecar's word alone");
+        if let Event::News { news: News::PrOpened { number }, .. } = event {
+            let Bottle { pull_requests, claims, .. } = &taken.next;
+            let known = [pull_requests, &claims.open, &claims.refuted];
+            assert!(known.iter().any(|known| known.contains(number)), "#{number} is not learned");
+        }
+        if matches!(event, Event::Starved {} | Event::Pulls { .. } | Event::Seen {}) {
+            assert_eq!((&taken.next.state, &taken.effects[..]), (&self.bottle.state, &[][..]));
         }
     }
 
@@ -235,7 +255,11 @@ impl Site {
 
     pub(crate) fn agent_opens(&mut self, number: IssueNumber) -> bool {
         self.agent_says(News::PrOpened { number });
-        self.worker().is_some()
+        let opened = self.worker().is_some();
+        if opened {
+            self.opened.insert(number);
+        }
+        opened
     }
 
     pub(crate) fn agent_ends_its_run(&mut self, code: i32) {
@@ -254,6 +278,8 @@ impl Site {
         match disturbance {
             Disturbance::BottleExits if bottle => self.pair.bottle = exited(false),
             Disturbance::BottleOutOfMemory if bottle => self.pair.bottle = exited(true),
+            // The engine tells of it; no container changes.
+            Disturbance::ChildOutOfMemory if bottle => self.queue.push(Event::Starved {}),
             Disturbance::BottleRemoved => self.pair.bottle = Container::Missing,
             Disturbance::BottlePaused if bottle => self.pair.bottle = Container::Paused,
             Disturbance::BottleRuns if bottle => self.pair.bottle = Container::Running,
@@ -267,6 +293,7 @@ impl Site {
             }
             Disturbance::BottleExits
             | Disturbance::BottleOutOfMemory
+            | Disturbance::ChildOutOfMemory
             | Disturbance::BottlePaused
             | Disturbance::BottleRuns
             | Disturbance::SidecarExits

@@ -29,6 +29,9 @@ pub(crate) struct IssueThere {
     pub(crate) labelled: bool,
     pub(crate) assigned: bool,
     pub(crate) remarks: Vec<Remark>,
+    /// Bottles that may still be made for it: one, and one for each time that people took back what
+    /// they asked for.
+    launches_left: u32,
 }
 
 pub(crate) struct Forge {
@@ -36,6 +39,7 @@ pub(crate) struct Forge {
     pub(crate) pulls: BTreeMap<IssueNumber, PullState>,
     pub(crate) kill_switch: bool,
     said: u64,
+    opened: u64,
 }
 
 impl Forge {
@@ -48,12 +52,14 @@ impl Forge {
             labelled: true,
             assigned: true,
             remarks: vec![],
+            launches_left: 1,
         };
         Self {
             issues: (1..=3).map(issue).collect(),
             pulls: BTreeMap::new(),
             kill_switch: false,
             said: 0,
+            opened: 0,
         }
     }
 
@@ -89,8 +95,21 @@ impl Forge {
         });
     }
 
+    /// People take back what they asked for, so that asking again means another bottle.
+    pub(crate) fn take_back(&mut self, issue: usize) {
+        self.issues[issue].launches_left += 1;
+    }
+
+    pub(crate) fn keep_account_of_launches(&mut self, issue: usize) {
+        let there = &mut self.issues[issue];
+        let left = there.launches_left.checked_sub(1);
+        there.launches_left =
+            left.unwrap_or_else(|| panic!("#{} is launched in a loop", there.number));
+    }
+
     pub(crate) fn open_pull(&mut self) -> IssueNumber {
-        let next = number(100 + self.pulls.len() as u64);
+        self.opened += 1;
+        let next = number(99 + self.opened);
         self.pulls.insert(next, PullState::Open);
         next
     }
@@ -105,6 +124,25 @@ impl Forge {
             issue: if issue.gone { SeenIssue::Gone } else { there(issue) },
             pulls: pulls.iter().map(|number| (*number, self.pulls.get(number).copied())).collect(),
             remarks: issue.remarks.clone(),
+        }
+    }
+
+    /// Who is not wanted any more has no bottle, who asked has had one.
+    pub(crate) fn assert_every_issue_is_at_its_end(&self, sites: &[Site]) {
+        for issue in &self.issues {
+            let last = sites.iter().rfind(|site| site.bottle.home.issue == Some(issue.number));
+            let live = last.filter(|site| site.bottle.is_live());
+            let asks = issue.open && !issue.gone && issue.labelled && issue.assigned;
+            assert!(last.is_some() || !asks, "#{} was never served", issue.number);
+            let Some(live) = live else { continue };
+            let pulls = || live.bottle.pull_requests.iter();
+            let last_pull = pulls().next_back().map(|number| self.pulls.get(number));
+            assert!(matches!(last_pull, None | Some(Some(PullState::Open))), "{last_pull:?}");
+            let open_pull = pulls().any(|number| self.pulls.get(number) == Some(&PullState::Open));
+            assert!(!issue.gone && (issue.open || open_pull), "#{} is closed", issue.number);
+            // Once the issue is closed, the pull request alone decides.
+            let asked = issue.labelled && issue.assigned;
+            assert!(asked || !issue.open, "#{} is not asked for", issue.number);
         }
     }
 
