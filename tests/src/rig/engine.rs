@@ -225,8 +225,19 @@ struct Cage(Child);
 
 impl Cage {
     fn start() -> Result<Self, Fault> {
-        let cage = Command::new("unshare")
-            .args(["--pid", "--fork", "--kill-child=SIGKILL", "--mount", "--mount-proc"])
+        // Also when the test's own process is killed: it is tied to the thread that waits for it.
+        let cage = Command::new("setpriv")
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "--",
+                "unshare",
+                "--pid",
+                "--fork",
+                "--kill-child=SIGKILL",
+                "--mount",
+                "--mount-proc",
+            ])
             .args(["sh", "-c", INIT])
             .process_group(0)
             .stdin(Stdio::null())

@@ -1,5 +1,6 @@
-//! The daemon is killed in the middle of starting, freezing and removing: the end is the same as if
-//! it had not been.
+//! The daemon is killed in the middle of starting, freezing, waking and removing: the end is the same
+//! as if it had not been. Every call and every commit has its kill in the orchestrator's own tests,
+//! over an engine in memory (`orchestrator/tests/world`).
 
 use std::{path::Path, time::Duration};
 
@@ -72,9 +73,7 @@ async fn nothing_is_lost_or_doubled_without_a_crash() -> Result<(), Fault> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_while_a_bottle_starts_starts_it_once() -> Result<(), Fault> {
-    for crash in
-        [Crash::Doing("starting"), Crash::Stored, Crash::Containers(1), Crash::Containers(2)]
-    {
+    for crash in [Crash::Doing("starting"), Crash::Stored, Crash::Containers(1)] {
         assert_eq!(play(Some(crash)).await?, QUIET_END, "{crash:?}");
     }
     Ok(())
@@ -82,8 +81,8 @@ async fn a_daemon_killed_while_a_bottle_starts_starts_it_once() -> Result<(), Fa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_while_a_bottle_freezes_freezes_it_afterwards() -> Result<(), Fault> {
-    let ended = [0, 10, 30].map(|ms| Crash::AgentEnded(Duration::from_millis(ms)));
-    for crash in [Crash::Doing("freezing")].into_iter().chain(ended) {
+    let ended = Crash::AgentEnded(Duration::from_millis(10));
+    for crash in [Crash::Doing("freezing"), ended] {
         assert_eq!(play(Some(crash)).await?, QUIET_END, "{crash:?}");
     }
     Ok(())
@@ -91,8 +90,8 @@ async fn a_daemon_killed_while_a_bottle_freezes_freezes_it_afterwards() -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_while_a_bottle_is_removed_removes_the_rest() -> Result<(), Fault> {
-    let merged = [0, 30, 150].map(|ms| Crash::Merged(Duration::from_millis(ms)));
-    for crash in [Crash::Doing("destroyed")].into_iter().chain(merged) {
+    let merged = Crash::Merged(Duration::from_millis(30));
+    for crash in [Crash::Doing("destroyed"), merged] {
         assert_eq!(play(Some(crash)).await?, QUIET_END, "{crash:?}");
     }
     Ok(())

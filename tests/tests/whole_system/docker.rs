@@ -130,7 +130,7 @@ async fn a_private_engine_leaves_nothing_behind() -> Result<(), Fault> {
         "--network",
         "none",
         "--name",
-        "a",
+        "frozen",
         &image,
         "sleep",
         "600",

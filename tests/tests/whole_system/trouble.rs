@@ -69,14 +69,9 @@ async fn a_sidecar_that_claims_anothers_issue_does_not_take_it_over() -> Result<
     .await?;
     let attacker = rig.bottles().await?[0]["slug"].as_str().expect("a slug").to_owned();
     claim(&rig, &attacker, victims)?;
+    let queue = rig.data_dir().join("bottles").join(&attacker).join("queue/new");
     wait_until("the claim was read", async || {
-        let row = rig
-            .bottles()
-            .await
-            .unwrap_or_default()
-            .into_iter()
-            .find(|b| b["slug"] == attacker.as_str());
-        row.is_some_and(|row| row["pr_number"] == victims)
+        std::fs::read_dir(&queue).is_ok_and(|mut left| left.next().is_none())
     })
     .await?;
 
@@ -91,6 +86,8 @@ async fn a_sidecar_that_claims_anothers_issue_does_not_take_it_over() -> Result<
     })
     .await?;
     assert_eq!(status(&attacker).await.as_deref(), Some("running"));
+    let claimed = rig.bottles().await?.into_iter().find(|b| b["slug"] == attacker.as_str());
+    assert!(claimed.is_some_and(|row| row["pr_number"].is_null()), "the forge knows better");
     rig.finish().await
 }
 
