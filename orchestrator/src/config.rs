@@ -25,7 +25,7 @@ use std::{
 };
 
 use ::forge::webhook::WebhookSecrets;
-use orchestrator_core::timing::Timing;
+use orchestrator_core::{host::HostLimits, timing::Timing};
 use protocol::{
     grant::{ForgeAccess, GitIdentity, PromptVia},
     ids::{AgentName, BranchName, Login, ProfileName, RepoName},
@@ -52,6 +52,8 @@ pub struct Config {
     pub engine: Engine,
     /// Bottles that may be awake at a time.
     pub slots: u32,
+    /// What of the host must stay free.
+    pub host: HostLimits,
     /// Waits.
     pub timing: Timing,
     /// How often everything is looked at although no hint came.

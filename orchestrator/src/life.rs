@@ -20,7 +20,7 @@ use crate::store::{Books, StoreError};
 
 use self::admission::look_soon;
 pub use self::{
-    admission::{admit, waits_for},
+    admission::{admit, waits, waits_for},
     order::{Order, create, new_bottle},
 };
 

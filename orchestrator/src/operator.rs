@@ -10,7 +10,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use jsonrpsee::core::{RpcResult, async_trait};
 use orchestrator_core::{
-    bottle::{Bottle, Reason, Tier},
+    bottle::{Bottle, Reason, Rights, State, Tier},
     event::Event,
     prompt,
 };
@@ -26,7 +26,7 @@ use protocol::{
 use crate::{
     clock,
     daemon::Daemon,
-    life::{self, Told},
+    life::{self, Laws, Told},
     store::{Books, Listed, StoreError},
 };
 
@@ -83,7 +83,9 @@ impl Operator {
         let (used, bottles) = self.daemon.store.write(read).await.map_err(internal)?;
         let full = bottles.len() >= usize::try_from(PAGE.get()).unwrap_or(usize::MAX);
         let next = bottles.last().filter(|_| full).map(|bottle| bottle.serial);
-        Ok((used, BottlePage { bottles: bottles.into_iter().map(row).collect(), next }))
+        let laws = self.daemon.laws();
+        let bottles = bottles.into_iter().map(|bottle| row(bottle, &laws)).collect();
+        Ok((used, BottlePage { bottles, next }))
     }
 
     async fn tell(&self, slug: &Slug, event: Event) -> Result<(), RpcError> {
@@ -119,7 +121,8 @@ impl OperatorRpcServer for Operator {
     }
 
     async fn find(&self, subject: Subject) -> RpcResult<BottleStatus> {
-        Ok(row(Listed::from(&self.bottle_of(&subject).await?)))
+        let bottle = self.bottle_of(&subject).await?;
+        Ok(row(Listed::from(&bottle), &self.daemon.laws()))
     }
 
     async fn explain(&self, subject: Subject) -> RpcResult<Explanation> {
@@ -224,10 +227,15 @@ impl OperatorRpcServer for Operator {
     }
 }
 
-fn row(bottle: Listed) -> BottleStatus {
+fn row(bottle: Listed, laws: &Laws) -> BottleStatus {
+    let detail = if matches!(bottle.state, State::Queued { .. }) {
+        life::waits(laws, Rights::Unknown {})
+    } else {
+        bottle.state.detail_of(bottle.starved_at.is_some())
+    };
     BottleStatus {
         status: bottle.state.word().to_owned(),
-        detail: bottle.state.detail_of(bottle.starved_at.is_some()),
+        detail,
         slug: bottle.slug,
         agent_name: bottle.agent,
         bottle_names: bottle.profiles,

@@ -20,7 +20,6 @@ use super::{
     document::Document,
     file::{AgentFile, ProfileFile},
     load::Reader,
-    units,
 };
 
 /// Parts of names that secrets go by.
@@ -143,10 +142,7 @@ impl Reader<'_> {
     }
 
     fn profile(&mut self, document: &Document, file: ProfileFile) -> Profile {
-        let memory_bytes = file.memory.and_then(|text| match units::bytes(&text) {
-            Ok(bytes) => Some(bytes),
-            Err(why) => self.wrong(document.at("memory"), format!("{text:?} is not accepted"), why),
-        });
+        let memory_bytes = self.size(document.at("memory"), file.memory.as_deref());
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -89,6 +89,14 @@ pub(super) struct LimitsFile {
     pub grace: Option<String>,
     /// How long a frozen bottle stays in memory before it is on disk only. Default: "1h".
     pub hot_for: Option<String>,
+    /// Frozen bottles that stay in memory at a time; beyond it the oldest goes to disk. Default: 16.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub hot_bottles: Option<u32>,
+    /// With less memory available nothing is started, and bottles in memory go to disk.
+    /// Default: "256MiB".
+    pub memory_floor: Option<String>,
+    /// With less room on a disk that bottles use, nothing is started. Default: "1GiB".
+    pub disk_floor: Option<String>,
     /// Everything is looked at that often, hint or no hint. Default: "5m".
     pub poll: Option<String>,
 }

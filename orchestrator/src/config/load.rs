@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use orchestrator_core::timing::Timing;
+use orchestrator_core::{host::HostLimits, timing::Timing};
 use protocol::{
     ids::{AgentName, BranchName},
     secret::Secret,
@@ -104,6 +104,7 @@ impl Reader<'_> {
             programs,
         };
         let (timing, poll) = self.timing(&document, &file.limits);
+        let host = self.host(&document, &file.limits);
         let keep_records =
             file.keep_records.and_then(|text| self.span(at("keep_records"), Some(&text)));
         Some(Config {
@@ -112,6 +113,7 @@ impl Reader<'_> {
             listen: listen?,
             engine,
             slots: file.limits.slots.unwrap_or(4),
+            host,
             timing,
             poll,
             keep_records,
@@ -236,6 +238,28 @@ impl Reader<'_> {
         }
         let poll = self.span(at("poll"), file.poll.as_deref());
         (timing, poll.unwrap_or(Duration::from_secs(300)))
+    }
+
+    fn host(&mut self, document: &Document, file: &LimitsFile) -> HostLimits {
+        let mut host = HostLimits::default();
+        let at = |key: &str| document.at(&format!("limits.{key}"));
+        let sizes = [
+            (&mut host.memory_floor, self.size(at("memory_floor"), file.memory_floor.as_deref())),
+            (&mut host.disk_floor, self.size(at("disk_floor"), file.disk_floor.as_deref())),
+        ];
+        for (target, given) in sizes {
+            *target = given.unwrap_or(*target);
+        }
+        host.hot_max = file.hot_bottles.unwrap_or(host.hot_max);
+        host
+    }
+
+    pub(super) fn size(&mut self, place: Place, text: Option<&str>) -> Option<u64> {
+        let text = text?;
+        match units::bytes(text) {
+            Ok(bytes) => Some(bytes),
+            Err(why) => self.wrong(place, format!("{text:?} is not accepted"), why),
+        }
     }
 
     fn span(&mut self, place: Place, text: Option<&str>) -> Option<Duration> {

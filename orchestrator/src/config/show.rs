@@ -16,6 +16,7 @@ pub fn effective(config: &Config) -> Value {
         listen,
         engine,
         slots,
+        host,
         timing,
         poll,
         keep_records,
@@ -49,6 +50,9 @@ pub fn effective(config: &Config) -> Value {
         },
         "limits": {
             "slots": slots,
+            "hot_bottles": host.hot_max,
+            "memory_floor_bytes": host.memory_floor,
+            "disk_floor_bytes": host.disk_floor,
             "watchdog": format!("{}s", timing.watchdog.as_secs()),
             "grace": format!("{}s", timing.grace.as_secs()),
             "hot_for": format!("{}s", timing.hot_for.as_secs()),

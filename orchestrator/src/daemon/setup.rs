@@ -9,7 +9,6 @@ use std::{
 };
 
 use nix::fcntl::{Flock, FlockArg};
-use orchestrator_core::host::HostLimits;
 use tokio::sync::{Notify, OnceCell, watch};
 
 use super::{
@@ -114,7 +113,7 @@ pub async fn assemble(config: Config, dir: StateDir, ports: Ports) -> Result<Dae
         own,
         laws,
         gauges,
-        host_limits: HostLimits::default(),
+        host_limits: config.host.clone(),
         lack: Mutex::new(None),
         engine_root: OnceCell::new(),
         stop: watch::Sender::new(false),

@@ -78,7 +78,12 @@ pub(super) fn look_soon(
 /// Why a bottle that waits has no slot: a sentence for people; `None` for one that does not wait.
 pub fn waits_for(laws: &Laws, bottle: &Bottle) -> Option<String> {
     bottle.wants_slot_since()?;
-    Some(match (&laws.lack, bottle.rights) {
+    Some(waits(laws, bottle.rights))
+}
+
+/// The same for one that is known to wait.
+pub fn waits(laws: &Laws, rights: Rights) -> String {
+    match (&laws.lack, rights) {
         _ if laws.rules.kill_switch => "waits: the kill switch is on".to_owned(),
         (Some(lack), _) => format!("waits: {lack}"),
         (None, Rights::Asked { .. } | Rights::Overdue {}) => {
@@ -87,5 +92,5 @@ pub fn waits_for(laws: &Laws, bottle: &Bottle) -> Option<String> {
         (None, Rights::Unknown {} | Rights::Seen { .. }) => {
             format!("waits for one of {} slots", laws.slots)
         }
-    })
+    }
 }

@@ -28,7 +28,7 @@ impl Operator {
         Ok(Explanation {
             runs: failed.is_none(),
             code: failed.and_then(|check| check.code.clone()),
-            bottle: bottle.as_ref().map(|bottle| row(Listed::from(bottle))),
+            bottle: bottle.as_ref().map(|bottle| row(Listed::from(bottle), &self.daemon.laws())),
             checks: seen.checks.into_iter().map(condition).collect(),
             repo,
             number,

@@ -362,6 +362,15 @@ fn what_is_in_force_is_shown_without_secrets() {
     insta::assert_snapshot!(text);
 }
 
+#[test]
+fn what_must_stay_free_of_the_host_can_be_set() {
+    let place = Place::new();
+    let limits = "[limits]\nhot_bottles = 3\nmemory_floor = \"1GiB\"\ndisk_floor = \"20GiB\"\n";
+    place.write("config.toml", format!("{GOOD}{limits}").as_bytes());
+    let host = place.load().unwrap().host;
+    assert_eq!((host.hot_max, host.memory_floor, host.disk_floor), (3, 1 << 30, 20 << 30));
+}
+
 /// The schemas that editors use are the ones that files are checked by.
 #[test]
 fn published_schemas_are_those_in_force() {
