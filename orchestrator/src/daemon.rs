@@ -4,6 +4,7 @@
 //! order, what does not runs side by side. Which lanes have work is asked of the store, never
 //! remembered: after a crash the same question gives the same answer.
 
+mod halt;
 mod host;
 mod http;
 mod lanes;
@@ -20,6 +21,7 @@ use std::{
     fs::File,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use forge::Forge;
@@ -79,6 +81,8 @@ pub struct Daemon {
     gauges: Arc<dyn Gauges>,
     /// What the host must keep.
     host_limits: HostLimits,
+    /// What they showed.
+    measured: host::Measured,
     /// What it has too little of, as it was found last.
     lack: Mutex<Option<Lack>>,
     /// Where the engine keeps its containers; asked once.
@@ -111,6 +115,11 @@ impl Daemon {
             .await;
         self.work.notify_one();
         told
+    }
+
+    /// Waits, but not beyond the daemon's end.
+    pub(crate) async fn rest(&self, pause: Duration) {
+        drop(tokio::time::timeout(pause, self.stopped()).await);
     }
 
     /// Ready when the daemon is to end.

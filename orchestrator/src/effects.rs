@@ -37,7 +37,7 @@ use crate::{
 
 /// An effect in all: two container starts on a busy host, and a drain at its deadline.
 const EFFECT_TIMEOUT: Duration = Duration::from_secs(120);
-/// For an agent's output on its way to an operator.
+/// For an agent's output, on its way to an operator or to its record.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Output that is kept when a bottle is destroyed.
 const KEPT_OUTPUT_BYTES: usize = 1 << 20;
@@ -102,7 +102,8 @@ impl Executor {
         Places::of(&self.config.data_dir, slug)
     }
 
-    /// Does an effect and says how it ended. `None` when the engine does not answer anybody: then
+    /// Does an effect and says how it ended; to be woken, a bottle needs the directories of
+    /// [`Executor::ensure_places`]. `None` when the engine does not answer anybody: then
     /// nothing is known of this bottle, and the effect is to be done again when it is back.
     pub async fn run(&self, bottle: &Bottle, effect: &Effect) -> Option<Event> {
         let done = async {
@@ -130,12 +131,16 @@ impl Executor {
         Some(failed(effect, error, failure.is_transient()))
     }
 
-    /// Makes a bottle's directories, so that its queue can be watched before it can be written to.
+    /// Makes a bottle's directories: before it is woken, so that its queue can be watched before it
+    /// can be written to.
     ///
     /// # Errors
     /// A sentence on what cannot be made.
     pub async fn ensure_places(&self, bottle: &Bottle) -> Result<(), String> {
-        self.make_places(bottle).await.map_err(|failure| failure.to_string())
+        let (places, serial) = (self.places(&bottle.slug), bottle.serial);
+        let root = places.root.clone();
+        let made = off_thread(&root, move || places::ensure(&places, serial)).await;
+        made.map_err(|failure| failure.to_string())
     }
 
     /// Ends a bottle's programs before it is removed, so that its queue is complete. What fails is
@@ -165,7 +170,6 @@ impl Executor {
         let agent = self.agent(bottle)?;
         let profile = self.config.merged_profile(&bottle.profiles).map_err(Failure::NoProfile)?;
         let places = self.places(&bottle.slug);
-        self.make_places(bottle).await?;
         let program = self.config.engine.programs.join("bottle");
         if !program.is_file() {
             return Err(Failure::NoProgram(program));
@@ -229,7 +233,8 @@ impl Executor {
     /// Keeps the agent's output if it can be read and written: a container that cannot be removed
     /// would be the greater harm.
     async fn keep_output(&self, slug: &Slug) {
-        let kept = match self.engine.output(slug, Role::Bottle, KEPT_OUTPUT_BYTES).await {
+        let output = self.engine.output(slug, Role::Bottle, KEPT_OUTPUT_BYTES);
+        let kept = match soon(slug, output).await {
             Ok(output) => {
                 let (data_dir, slug) = (self.config.data_dir.clone(), slug.clone());
                 let write = move || places::keep_output(&data_dir, &slug, &output);
@@ -240,12 +245,6 @@ impl Executor {
         if let Err(error) = kept {
             tracing::warn!(%slug, %error, "cannot keep the agent's output");
         }
-    }
-
-    async fn make_places(&self, bottle: &Bottle) -> Result<(), Failure> {
-        let (places, serial) = (self.places(&bottle.slug), bottle.serial);
-        let root = places.root.clone();
-        off_thread(&root, move || places::ensure(&places, serial)).await
     }
 
     /// Removes containers that no record knows.
@@ -272,7 +271,7 @@ impl Executor {
         after: Option<Timestamp>,
         max_bytes: usize,
     ) -> Result<Vec<(Timestamp, String)>, EngineError> {
-        self.engine.output_after(slug, Role::Bottle, after, max_bytes).await
+        soon(slug, self.engine.output_after(slug, Role::Bottle, after, max_bytes)).await
     }
 
     /// Forgets the output that was kept of a destroyed bottle.
@@ -285,11 +284,7 @@ impl Executor {
     /// # Errors
     /// The engine's.
     pub async fn output(&self, slug: &Slug, max_bytes: usize) -> Result<String, EngineError> {
-        let live = timeout(OUTPUT_TIMEOUT, self.engine.output(slug, Role::Bottle, max_bytes));
-        let live = live.await.unwrap_or_else(|slow| {
-            let what = format!("read the output of {slug}");
-            Err(EngineError::Unreachable { what, source: Box::new(slow) })
-        })?;
+        let live = soon(slug, self.engine.output(slug, Role::Bottle, max_bytes)).await?;
         Ok(if live.is_empty() { places::kept_output(&self.config.data_dir, slug) } else { live })
     }
 
@@ -299,6 +294,17 @@ impl Executor {
             .get(&bottle.agent)
             .ok_or_else(|| Failure::NoAgent(bottle.agent.to_string()))
     }
+}
+
+/// An agent's output, unless its log stalls.
+async fn soon<T>(
+    slug: &Slug,
+    output: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    timeout(OUTPUT_TIMEOUT, output).await.unwrap_or_else(|slow| {
+        let what = format!("read the output of {slug}");
+        Err(EngineError::Unreachable { what, source: Box::new(slow) })
+    })
 }
 
 /// An effect without what people said in it.

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 use orchestrator_core::{
-    bottle::{Bottle, Origin, State},
+    bottle::{Bottle, Origin, Prompt, State},
     event::{Event, News},
     host::Lack,
     policy::{self, Launch, Rules, Sight, Verdict, Why},
@@ -166,6 +166,13 @@ fn sentence(before: &Bottle, after: &Bottle, event: &Event) -> Option<String> {
     if let Event::News { news: News::Done { .. }, .. } = event {
         return None; // the op log has the agent's own words
     }
+    // That a bottle which sleeps is told something changes its state too.
+    if let Event::Wake { prompts, .. } = event
+        && !prompts.is_empty()
+        && before.state.word() == after.state.word()
+    {
+        return Some(format!("will be told: {}", sources(prompts)));
+    }
     if before.state.word() != after.state.word()
         || matches!(after.state, State::Frozen { .. }) && before.state != after.state
     {
@@ -187,12 +194,17 @@ fn sentence(before: &Bottle, after: &Bottle, event: &Event) -> Option<String> {
         });
     }
     match event {
-        Event::Wake { prompts, .. } if !prompts.is_empty() => {
-            let sources: Vec<&str> = prompts.iter().map(|prompt| prompt.source.as_str()).collect();
-            Some(format!("will be told: {}", sources.join(", ")))
+        Event::RightsLost { .. } => {
+            let gone = before.waiting.iter().filter(|prompt| !after.waiting.contains(prompt));
+            Some(format!("not told, for who said it may not write any more: {}", sources(gone)))
         }
         _ => None,
     }
+}
+
+fn sources<'a>(prompts: impl IntoIterator<Item = &'a Prompt>) -> String {
+    let sources: Vec<&str> = prompts.into_iter().map(|prompt| prompt.source.as_str()).collect();
+    sources.join(", ")
 }
 
 /// Judges what was seen of an issue or pull request and acts on it in the same transaction.
@@ -207,9 +219,7 @@ pub fn judge(
     login_of: impl Fn(&AgentName) -> Option<Login>,
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
-    let bottle = books.bottle_about(&sight.repo, number)?;
-    let verdict = guarded(|| policy::decide(&laws.rules, sight, bottle.as_ref()))
-        .map_err(|why| StoreError::Undecided { what: format!("{}#{number}", sight.repo), why })?;
+    let (verdict, bottle) = decided(books, laws, sight, number)?;
     match (&verdict, bottle) {
         (Verdict::Launch(launch), _) => {
             if let Some(login) = login_of(&launch.agent) {
@@ -218,11 +228,11 @@ pub fn judge(
         }
         (Verdict::Tell(event), Some(bottle)) => {
             tell_one(books, laws, &bottle.slug, event, now)?;
-            seen(books, laws, &bottle.slug, now)?;
+            seen(books, laws, sight, &bottle.slug, now)?;
         }
         // The kill switch is asked last, and keeps slots back by itself.
         (Verdict::Nothing(Why::NothingNew | Why::KillSwitch), Some(bottle)) => {
-            seen(books, laws, &bottle.slug, now)?;
+            seen(books, laws, sight, &bottle.slug, now)?;
         }
         (Verdict::Tell(_), None) | (Verdict::Nothing(_), _) => {}
     }
@@ -230,12 +240,48 @@ pub fn judge(
     Ok(verdict)
 }
 
-/// The forge was asked about a bottle and did not end it: if it wants a slot, it may have one.
-fn seen(books: &Books<'_>, laws: &Laws, slug: &Slug, now: Timestamp) -> Result<(), StoreError> {
-    let waits = books.bottle(slug)?.is_some_and(|bottle| bottle.wants_slot_since().is_some());
-    if waits {
-        tell_one(books, laws, slug, &Event::Seen {}, now)?;
+/// Whether what was seen ends a bottle, or takes back what an ended one was asked for with.
+///
+/// # Errors
+/// Those of the store.
+pub fn ends(
+    books: &Books<'_>,
+    laws: &Laws,
+    sight: &Sight,
+    number: IssueNumber,
+) -> Result<bool, StoreError> {
+    let (verdict, _) = decided(books, laws, sight, number)?;
+    Ok(matches!(verdict, Verdict::Tell(Event::Cancel { .. } | Event::Released {})))
+}
+
+fn decided(
+    books: &Books<'_>,
+    laws: &Laws,
+    sight: &Sight,
+    number: IssueNumber,
+) -> Result<(Verdict, Option<Bottle>), StoreError> {
+    let bottle = books.bottle_about(&sight.repo, number)?;
+    let verdict = guarded(|| policy::decide(&laws.rules, sight, bottle.as_ref()))
+        .map_err(|why| StoreError::Undecided { what: format!("{}#{number}", sight.repo), why })?;
+    Ok((verdict, bottle))
+}
+
+/// The forge was asked about a bottle and did not end it: if it wants a slot, it may have one, to be
+/// told what those said who may say so still.
+fn seen(
+    books: &Books<'_>,
+    laws: &Laws,
+    sight: &Sight,
+    slug: &Slug,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let bottle = books.bottle(slug)?.filter(|bottle| bottle.wants_slot_since().is_some());
+    let Some(bottle) = bottle else { return Ok(()) };
+    let remarks = policy::rights_lost(sight, &bottle);
+    if !remarks.is_empty() {
+        tell_one(books, laws, slug, &Event::RightsLost { remarks }, now)?;
     }
+    tell_one(books, laws, slug, &Event::Seen {}, now)?;
     Ok(())
 }
 
@@ -267,8 +313,6 @@ fn launch_for(
 
 #[cfg(test)]
 mod tests {
-    use orchestrator_core::bottle::Prompt;
-
     use super::*;
     use crate::store::{Store, open};
 
@@ -310,7 +354,7 @@ mod tests {
             profiles: vec![],
             label: None,
             backend: "docker".to_owned(),
-            prompt: Prompt { source: "a test".to_owned(), text: "do it".to_owned() },
+            prompt: Prompt { source: "a test".to_owned(), text: "do it".to_owned(), saying: None },
         };
         let now = Timestamp::UNIX_EPOCH;
         let bottle = Bottle { slug: name(slug), ..new_bottle(books, &laws(), order, now)? };

@@ -16,7 +16,7 @@ use orchestrator_core::{
 };
 use protocol::{
     error::{ErrorCode, RpcError},
-    ids::Slug,
+    ids::{IssueNumber, RepoName, Slug},
     operator::{
         BottlePage, BottleStatus, Explanation, LogLine, Logs, OperatorRpcServer, Output,
         OutputPiece, Pruned, StartRequest, Status, Subject,
@@ -38,6 +38,9 @@ const PAGE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 const LINES: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 /// Output of one answer of `logs`.
 const OUTPUT_MAX_BYTES: usize = 256 << 10;
+
+/// How the note on webhooks with a wrong signature ends, of which `doctor` knows the remedy.
+pub(crate) const REFUSED_WEBHOOKS: &str = "webhooks were refused for their signature";
 
 /// Answers the operator socket.
 #[derive(Debug)]
@@ -68,7 +71,7 @@ impl Operator {
             ));
         }
         if health.refused > 0 {
-            notes.push(format!("{} webhooks were refused for their signature", health.refused));
+            notes.push(format!("{} {REFUSED_WEBHOOKS}", health.refused));
         }
         notes.extend(
             health.unread.iter().map(|(repo, why)| format!("{repo} cannot be read: {why}")),
@@ -154,7 +157,7 @@ impl OperatorRpcServer for Operator {
         made.map_err(|live| {
             let error =
                 RpcError::new(ErrorCode::Conflict, format!("the issue has a bottle: {live}"));
-            error.hint(format!("orchestrate resume --slug {live} --prompt ...")).into()
+            error.hint(format!("orchestrate resume {live} --prompt ...")).into()
         })
     }
 
@@ -168,7 +171,19 @@ impl OperatorRpcServer for Operator {
 
     async fn freeze(&self, slug: Slug, cold: bool) -> RpcResult<()> {
         let tier = if cold { Tier::Cold } else { Tier::Hot };
-        Ok(self.tell(&slug, Event::Freeze { tier }).await?)
+        let Err(refused) = self.tell(&slug, Event::Freeze { tier }).await else { return Ok(()) };
+        if refused.data.kind == ErrorCode::Conflict {
+            let bottle = self.bottle_of(&Subject::Bottle(slug.clone())).await?;
+            if let State::Frozen { tier, .. } = bottle.state {
+                let error = RpcError::new(ErrorCode::Conflict, format!("{slug} is already frozen"));
+                let hint = match tier {
+                    Tier::Hot => "--cold stops its containers",
+                    Tier::Cold => "its containers are stopped; see `orchestrate status`",
+                };
+                return Err(error.hint(hint).into());
+            }
+        }
+        Err(refused.into())
     }
 
     async fn destroy(&self, slug: Slug) -> RpcResult<()> {
@@ -228,10 +243,14 @@ impl OperatorRpcServer for Operator {
 }
 
 fn row(bottle: Listed, laws: &Laws) -> BottleStatus {
-    let detail = if matches!(bottle.state, State::Queued { .. }) {
-        life::waits(laws, Rights::Unknown {})
-    } else {
-        bottle.state.detail_of(bottle.starved_at.is_some())
+    let detail = match (bottle.wants_slot(), &bottle.state) {
+        (true, State::Queued { .. }) => life::waits(laws, Rights::Unknown {}),
+        (wants, state) => {
+            let detail = state.detail_of(bottle.starved_at.is_some());
+            // First, because lists show only the beginning.
+            let waits = life::waits(laws, Rights::Unknown {});
+            if wants { format!("{waits}; {detail}") } else { detail }
+        }
     };
     BottleStatus {
         status: bottle.state.word().to_owned(),
@@ -279,5 +298,28 @@ fn forge(error: forge::ForgeError) -> RpcError {
         | forge::ForgeError::Server { .. }
         | forge::ForgeError::BadAnswer { .. } => ErrorCode::ForgeUnavailable,
     };
-    RpcError::new(kind, error.to_string())
+    let hint = match &error {
+        forge::ForgeError::Gone { .. } | forge::ForgeError::WrongKind { .. } => {
+            "check the number, and forge.repositories"
+        }
+        forge::ForgeError::BadToken { .. } => {
+            "make a new token for the daemon's account and put it into forge.token_file"
+        }
+        forge::ForgeError::NoPermission { .. } => {
+            "give the daemon's account that right; see `orchestrate doctor`"
+        }
+        forge::ForgeError::OutOfScope { .. }
+        | forge::ForgeError::Conflict { .. }
+        | forge::ForgeError::Rejected { .. }
+        | forge::ForgeError::RateLimited { .. }
+        | forge::ForgeError::Unreachable { .. }
+        | forge::ForgeError::Server { .. }
+        | forge::ForgeError::BadAnswer { .. } => "try again; see `orchestrate doctor`",
+    };
+    RpcError::new(kind, error.to_string()).hint(hint)
+}
+
+/// What an operator reads of an issue that the forge does not have.
+fn no_issue(repo: &RepoName, number: IssueNumber) -> String {
+    format!("there is no issue #{number} in {repo}, or the daemon's account may not see it")
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Why a text is not one of our names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +26,8 @@ impl BadName {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -50,7 +50,17 @@ macro_rules! text_id {
         impl TryFrom<String> for $name {
             type Error = BadName;
             fn try_from(text: String) -> Result<Self, BadName> {
-                text.parse()
+                match $check(&text) {
+                    Ok(()) => Ok(Self(text)),
+                    Err(why) => Err(BadName::new($what, &text, why)),
+                }
+            }
+        }
+
+        // Lists hold thousands of them: none is copied to be written.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -297,8 +307,8 @@ impl fmt::Display for IssueNumber {
 }
 
 /// A repository on a forge, written `owner/name`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RepoName {
     owner: Login,
     name: String,
@@ -334,6 +344,12 @@ impl TryFrom<String> for RepoName {
     type Error = BadName;
     fn try_from(text: String) -> Result<Self, BadName> {
         text.parse()
+    }
+}
+
+impl Serialize for RepoName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -62,7 +62,7 @@ pub use self::{
     issue::ReviewState,
     person::HookTarget,
     record::{BODY_KEPT_BYTES, RequestRecord},
-    registry::RepoPath,
+    registry::{RepoPath, Unit},
 };
 use self::{delivery::Deliveries, described::Verdict, forge::Forge};
 

@@ -13,6 +13,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -36,6 +37,9 @@ pub const LABEL: &str = "bot-bottle:implementer";
 pub const BOT: &str = "implementer-bot";
 /// The agent that most tests run.
 pub const WORKER: &str = include_str!("../agents/worker.sh");
+
+/// For a command of `orchestrate` that is to end by itself.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What can keep an installation from starting, in one sentence; tests and the demo print it.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -204,7 +208,8 @@ impl Rig {
     /// # Errors
     /// When it fails: its error output.
     pub async fn try_command(&self, words: &[&str]) -> Result<String, Fault> {
-        let output = self.orchestrate(words).stdin(Stdio::null()).output().await?;
+        let output = self.orchestrate(words).stdin(Stdio::null()).output();
+        let output = tokio::time::timeout(COMMAND_PATIENCE, output).await??;
         if output.status.success() {
             return Ok(String::from_utf8(output.stdout)?);
         }

@@ -150,6 +150,20 @@ pub struct Prompt {
     pub source: String,
     /// What the agent is to read.
     pub text: String,
+    /// The remark that it tells of. `None` for an issue's text, for an operator's words, and in old
+    /// records.
+    #[serde(default)]
+    pub saying: Option<Saying>,
+}
+
+/// A remark and who made it: what it says counts only as long as its author may write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saying {
+    /// Which.
+    pub id: Heard,
+    /// By whom.
+    pub author: Login,
 }
 
 impl fmt::Debug for Prompt {
@@ -387,6 +401,21 @@ impl Bottle {
     /// The number that shows whether it is still wanted; `None` when nothing on the forge does.
     pub fn looks_at(&self) -> Option<IssueNumber> {
         self.home.issue.or_else(|| self.pull_requests.last().copied())
+    }
+
+    /// Who made the remarks that it is still to be told of. A waking that fails puts its prompts back.
+    pub fn authors(&self) -> BTreeSet<&Login> {
+        let on_their_way = match &self.state {
+            State::Starting(waking) | State::Rehydrating(waking) => waking.prompts.as_slice(),
+            State::Queued { .. }
+            | State::Running { .. }
+            | State::Freezing { .. }
+            | State::Frozen { .. }
+            | State::Failed { .. }
+            | State::Destroyed { .. } => &[],
+        };
+        let prompts = on_their_way.iter().chain(&self.waiting);
+        prompts.filter_map(|prompt| prompt.saying.as_ref()).map(|saying| &saying.author).collect()
     }
 
     /// Whether it has not been destroyed.

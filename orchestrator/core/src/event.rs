@@ -80,6 +80,11 @@ pub enum Event {
     LookAsked {},
     /// The forge was asked just now, and it may be woken.
     Seen {},
+    /// The forge was asked just now: who made these remarks may not write any more.
+    RightsLost {
+        /// Those of them that wait to be told.
+        remarks: Vec<Heard>,
+    },
     /// The forge was asked whose pull requests these are.
     Pulls {
         /// Of this bottle's branch in its repository.

@@ -69,6 +69,9 @@ pub struct Sight {
     pub pulls: Vec<(IssueNumber, Option<PullState>)>,
     /// What people have said on them, oldest first.
     pub remarks: Vec<Remark>,
+    /// What people may do in the repository now: at least those who made the remarks that the bottle
+    /// is still to be told of ([`Bottle::authors`]).
+    pub permissions: BTreeMap<Login, Permission>,
 }
 
 /// The issue of a [`Sight`].
@@ -173,7 +176,21 @@ fn new_remarks<'a>(rules: &Rules, sight: &'a Sight, bottle: &Bottle) -> Vec<&'a 
 
 /// Whose words may wake an agent: those who may push now.
 fn is_trusted(remark: &Remark) -> bool {
-    remark.permission >= Permission::Write
+    may_speak(remark.permission)
+}
+
+fn may_speak(permission: Permission) -> bool {
+    permission >= Permission::Write
+}
+
+/// Remarks that wait to be told although their authors may not push any more.
+pub fn rights_lost(sight: &Sight, bottle: &Bottle) -> Vec<Heard> {
+    let sayings = bottle.waiting.iter().filter_map(|prompt| prompt.saying.as_ref());
+    // Who is not in the sight spoke while the forge was read, and was judged by another look.
+    let lost = sayings.filter(|saying| {
+        sight.permissions.get(&saying.author).is_some_and(|permission| !may_speak(*permission))
+    });
+    lost.map(|saying| saying.id).collect()
 }
 
 fn decide_ended(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Verdict {

@@ -10,7 +10,7 @@ use protocol::{
 };
 
 use crate::{
-    bottle::{Bottle, Heard, Prompt},
+    bottle::{Bottle, Heard, Prompt, Saying},
     policy::Remark,
 };
 
@@ -32,18 +32,20 @@ pub fn for_issue(issue: &Issue, remarks: &[Remark]) -> Prompt {
         text.push('\n');
         text.push_str(&remark);
     }
-    Prompt { source: format!("issue #{number}"), text }
+    Prompt { source: format!("issue #{number}"), text, saying: None }
 }
 
 /// A comment or review that came later.
 pub fn for_remark(remark: &Remark) -> Prompt {
     let source = format!("{} by {} on #{}", kind(remark), remark.author, remark.on);
-    Prompt { source, text: said(remark) }
+    let saying = Saying { id: remark.id, author: remark.author.clone() };
+    Prompt { source, text: said(remark), saying: Some(saying) }
 }
 
 /// What an operator types. It is an instruction, not data.
 pub fn for_operator(text: &str) -> Prompt {
-    Prompt { source: "operator".to_owned(), text: format!("From the operator:\n{text}") }
+    let text = format!("From the operator:\n{text}");
+    Prompt { source: "operator".to_owned(), text, saying: None }
 }
 
 /// The whole text of a run, at most [`PROMPT_MAX_BYTES`] and the overlay; the last prompts, when

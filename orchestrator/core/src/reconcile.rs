@@ -30,6 +30,8 @@ pub enum Container {
         /// By the out-of-memory killer.
         out_of_memory: bool,
     },
+    /// There is one, and the engine cannot tell what it does.
+    Unclear,
 }
 
 /// Both containers of a bottle.
@@ -61,6 +63,11 @@ impl Pair {
         bottle: Container::Missing,
         grant: SidecarGrant::Unknown,
     };
+
+    /// Whether it is seen well enough to be judged.
+    fn is_clear(&self) -> bool {
+        self.sidecar != Container::Unclear && self.bottle != Container::Unclear
+    }
 }
 
 /// What is to be put right.
@@ -73,15 +80,20 @@ pub struct Plan {
 }
 
 /// Compares the records of all bottles with the engine's containers. Bottles in `busy` have an
-/// effect that is not finished, which will put them right by itself.
+/// effect that is not finished, which will put them right by itself; of which the engine cannot tell
+/// what they do, it may tell at the next look.
 pub fn plan(bottles: &[Bottle], busy: &BTreeSet<Slug>, seen: &BTreeMap<Slug, Pair>) -> Plan {
     let mut plan = Plan::default();
     for bottle in bottles.iter().filter(|bottle| !busy.contains(&bottle.slug)) {
         let pair = seen.get(&bottle.slug).unwrap_or(&Pair::MISSING);
+        if !pair.is_clear() {
+            continue;
+        }
         plan.events.extend(difference(bottle, pair).map(|event| (bottle.slug.clone(), event)));
     }
     let known: BTreeSet<&Slug> = bottles.iter().map(|bottle| &bottle.slug).collect();
-    plan.orphans = seen.keys().filter(|slug| !known.contains(slug)).cloned().collect();
+    let orphans = seen.iter().filter(|(slug, pair)| pair.is_clear() && !known.contains(slug));
+    plan.orphans = orphans.map(|(slug, _)| slug.clone()).collect();
     plan
 }
 
@@ -154,6 +166,7 @@ fn condition(container: &Container, starved: bool) -> String {
         Container::Created => "was never started".to_owned(),
         Container::Running => "runs".to_owned(),
         Container::Paused => "is paused".to_owned(),
+        Container::Unclear => "is not shown by the engine".to_owned(),
         Container::Exited { code: KILLED, out_of_memory } if *out_of_memory || starved => {
             "was killed for lack of memory".to_owned()
         }

@@ -76,12 +76,14 @@ pub fn broken(bottle: &Bottle, why: &str, now: Timestamp) -> Step {
             effects: vec![],
             ignored: Some("a decision about it broke off"),
         },
-        State::Starting(waking) | State::Rehydrating(waking) => fail(bottle, waking, &reason, now),
+        State::Starting(waking) | State::Rehydrating(waking) => {
+            fail(bottle, waking, failure(&reason, now, false))
+        }
         State::Queued { .. }
         | State::Running { .. }
         | State::Freezing { .. }
         | State::Frozen { .. } => {
-            let next = Bottle { state: failure(&reason, now), ..bottle.clone() };
+            let next = Bottle { state: failure(&reason, now, false), ..bottle.clone() };
             changed(next, vec![Effect::Sleep { tier: Tier::Cold }])
         }
     }
@@ -173,13 +175,13 @@ fn changed(next: Bottle, effects: Vec<Effect>) -> Step {
     Step { next, effects, ignored: None }
 }
 
-fn failure(reason: &str, now: Timestamp) -> State {
-    State::Failed { reason: reason.to_owned(), since: now, retry: false }
+fn failure(reason: &str, now: Timestamp, retry: bool) -> State {
+    State::Failed { reason: reason.to_owned(), since: now, retry }
 }
 
 /// Gives a waking up. What the run should have been told waits again, before what came later.
-fn fail(bottle: &Bottle, waking: &Waking, reason: &str, now: Timestamp) -> Step {
-    let mut next = Bottle { state: failure(reason, now), ..bottle.clone() };
+fn fail(bottle: &Bottle, waking: &Waking, state: State) -> Step {
+    let mut next = Bottle { state, ..bottle.clone() };
     next.waiting.splice(0..0, waking.prompts.iter().cloned());
     changed(next, vec![Effect::Sleep { tier: Tier::Cold }])
 }

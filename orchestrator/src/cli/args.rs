@@ -197,7 +197,7 @@ pub struct Attach {
 #[derive(Debug, Args)]
 pub struct Prune {
     /// How long a bottle must have been gone, e.g. 30d; at most 365d.
-    #[arg(long, value_name = "AGE", value_parser = units::duration)]
+    #[arg(long, value_name = "AGE", value_parser = units::age)]
     pub older_than: Duration,
     /// Only show what would be forgotten.
     #[arg(long)]

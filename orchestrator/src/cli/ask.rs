@@ -14,13 +14,16 @@ use tokio::time::Instant;
 
 use super::{
     args::{Command, Logs, Prune, Start},
-    failure::{Failure, unreachable},
+    failure::{Failure, unreachable, with_config},
     follow::{self, Follow},
     screen::{Mood, Screen},
     show,
     text::harmless,
 };
-use crate::{clock, config::Environment};
+use crate::{
+    clock,
+    config::{self, Environment},
+};
 
 /// For one answer of the daemon; `start` asks the forge.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,6 +52,11 @@ impl Asker {
     /// A call's error as the operator reads it.
     pub(super) fn failed(&self, error: CallError) -> Failure {
         Failure::Rpc(unreachable(&self.socket, &self.config, rpc::client::error(error)))
+    }
+
+    /// Where the kill switch lies: beside the socket.
+    pub(super) fn kill_switch(&self) -> PathBuf {
+        self.socket.with_file_name("kill-switch")
     }
 
     /// Every page of the bottles.
@@ -86,11 +94,15 @@ pub(super) async fn run(
         Command::Status(wanted) if wanted.watch => follow::status(asker).await,
         Command::Status(_) => {
             let status = asker.status().await?;
-            screen.print(&status, || show::status(screen, &status, clock::now()))
+            screen.print(&status, || {
+                show::status(screen, &status, &asker.kill_switch(), clock::now())
+            })
         }
         Command::Explain(meant) => {
             let answer = asker.client.explain(meant.subject).await.map_err(failed)?;
-            screen.print(&answer, || show::explanation(screen, &answer))
+            let named =
+                Some(asker.config.as_path()).filter(|path| *path != config::config_file(None, env));
+            screen.print(&answer, || with_config(&show::explanation(screen, &answer), named))
         }
         Command::Start(start) => {
             let slug = asker.client.start(request(start, env)?).await.map_err(failed)?;

@@ -14,11 +14,14 @@ use protocol::operator::OperatorRpcClient as _;
 use self::finding::{Finding, Grade};
 use super::{
     ask::Asker,
-    failure::Failure,
+    failure::{Failure, with_config},
     screen::{Mood, Screen},
     text::harmless,
 };
-use crate::config::{self, Checked, Config, Environment, Mistakes};
+use crate::{
+    config::{self, Checked, Config, Environment, Mistakes},
+    operator::REFUSED_WEBHOOKS,
+};
 
 /// Looks at everything and tells what it finds.
 pub(super) async fn run(screen: Screen, path: &Path, env: Environment<'_>) -> Result<(), Failure> {
@@ -34,6 +37,10 @@ pub(super) async fn run(screen: Screen, path: &Path, env: Environment<'_>) -> Re
             findings.extend(engine::look_at_usual().await);
             findings.push(Finding::skip("forge", "the configuration has mistakes"));
         }
+    }
+    let named = Some(path).filter(|path| *path != config::config_file(None, env));
+    for finding in &mut findings {
+        finding.fix = finding.fix.take().map(|fix| with_config(&fix, named));
     }
     screen.print(&findings, || findings.iter().map(|finding| line(screen, finding)).collect())?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
@@ -75,7 +82,12 @@ async fn daemon(screen: Screen, config: &Path, data_dir: &Path) -> Finding {
         }
         Err(_) => Finding::warn("daemon", "it does not answer", "orchestrate serve"),
         Ok(status) if !status.notes.is_empty() => {
-            Finding::warn("daemon", status.notes.join("; "), "see its log")
+            let forged = status.notes.iter().any(|note| note.contains(REFUSED_WEBHOOKS));
+            let fix = match forged {
+                true => "compare the webhook's secret with secrets/webhook.secret",
+                false => "see its log",
+            };
+            Finding::warn("daemon", status.notes.join("; "), fix)
         }
         Ok(status) if status.kill_switch => {
             let switch = data_dir.join("kill-switch");

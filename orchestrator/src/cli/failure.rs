@@ -1,14 +1,20 @@
 //! Why a command failed: what, where, why, what to do, and the exit code.
 
-use std::{io, path::Path, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+    process::ExitCode,
+};
 
+use nix::fcntl::{Flock, FlockArg};
 use protocol::error::{ErrorCode, RpcError};
 use serde::Serialize;
 
 use super::{screen, text::harmless};
 use crate::{
     config::{Mistake, Mistakes, Place},
-    daemon,
+    daemon::{self, LockError},
     engine::EngineError,
 };
 
@@ -16,6 +22,9 @@ use crate::{
 pub(super) const EXIT_USAGE: u8 = 2;
 /// Ended by an operator, as shells tell it: 128 and the number of SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
+
+/// Where a daemon tells more.
+const LOG: &str = "see its log, e.g. journalctl -u bot-bottle";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -75,9 +84,26 @@ pub(super) fn mistakes_json(mistakes: &[Mistake]) -> serde_json::Value {
     serde_json::to_value(all).unwrap_or_default()
 }
 
-/// Tells a failure on standard error; how the program ends.
-pub(super) fn end(failure: &Failure, json: bool) -> ExitCode {
-    let (errors, exit_code) = match failure {
+/// A hint's commands find the same daemon only by the configuration that was named.
+pub(super) fn with_config(hint: &str, named: Option<&Path>) -> String {
+    let Some(path) = named else { return hint.to_owned() };
+    let option = format!("--config {} ", path.display());
+    let mut parts = hint.split("orchestrate ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("orchestrate ");
+        if part.starts_with(|c: char| c.is_ascii_lowercase()) {
+            text.push_str(&option);
+        }
+        text.push_str(part);
+    }
+    text
+}
+
+/// Tells a failure on standard error; how the program ends. `named` is the configuration, if it is
+/// not the one that is found by itself.
+pub(super) fn end(failure: &Failure, json: bool, named: Option<&Path>) -> ExitCode {
+    let (mut errors, exit_code): (Vec<Complaint>, u8) = match failure {
         Failure::Config(Mistakes(mistakes)) => {
             (mistakes.iter().map(Complaint::from).collect(), EXIT_USAGE)
         }
@@ -87,7 +113,7 @@ pub(super) fn end(failure: &Failure, json: bool) -> ExitCode {
         }
         Failure::Usage(what, hint) => (vec![Complaint::new(what, hint)], EXIT_USAGE),
         Failure::Serve(error) => {
-            (vec![Complaint::new(&chain(error), serve_hint(error).unwrap_or_default())], 1)
+            (vec![Complaint::new(&chain(error), &serve_hint(error).unwrap_or_default())], 1)
         }
         // Whoever read our output has enough: `status | head`.
         Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -98,6 +124,10 @@ pub(super) fn end(failure: &Failure, json: bool) -> ExitCode {
         Failure::Told(exit_code) => return ExitCode::from(*exit_code),
         Failure::Interrupted => return ExitCode::from(EXIT_INTERRUPTED),
     };
+    for error in &mut errors {
+        let hint = error.hint.take().map(|hint| with_config(&hint, named));
+        error.hint = hint.map(|hint| harmless(&hint, false));
+    }
     let text = if json {
         format!("{}\n", serde_json::json!({ "errors": errors, "exit_code": exit_code }))
     } else {
@@ -117,7 +147,7 @@ pub(super) fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if json {
         let text = error.render().to_string();
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        return end(&Failure::Usage(what, "orchestrate --help".to_owned()), json);
+        return end(&Failure::Usage(what, "orchestrate --help".to_owned()), json, None);
     }
     drop(error.print());
     ExitCode::from(EXIT_USAGE)
@@ -131,6 +161,16 @@ pub(super) fn unreachable(socket: &Path, config: &Path, error: RpcError) -> RpcE
     let serve = format!("orchestrate --config {} serve", config.display());
     let met =
         |errno: nix::errno::Errno| error.message.contains(&format!("(os error {})", errno as i32));
+    let away = met(nix::errno::Errno::ENOENT) || met(nix::errno::Errno::ECONNREFUSED);
+    if away && let Some(pid) = holder(socket) {
+        let message = format!(
+            "process {pid} runs but does not take calls yet: it waits for its forge or engine"
+        );
+        return RpcError::new(ErrorCode::NotReady, message).hint(LOG);
+    }
+    if away && let Some((message, hint)) = misled(config) {
+        return RpcError::new(ErrorCode::NotReady, message).hint(hint);
+    }
     let (why, hint) = if met(nix::errno::Errno::ENOENT) {
         ("there is no socket", format!("start it: {serve}, or: systemctl start bot-bottle"))
     } else if met(nix::errno::Errno::ECONNREFUSED) {
@@ -138,10 +178,36 @@ pub(super) fn unreachable(socket: &Path, config: &Path, error: RpcError) -> RpcE
     } else if met(nix::errno::Errno::EACCES) {
         ("only its own user may ask it", "run this as the daemon's user, or by sudo".to_owned())
     } else {
-        ("it is silent", "look at its log, e.g. journalctl -u bot-bottle".to_owned())
+        ("it is silent", LOG.to_owned())
     };
     let message = format!("the daemon does not answer at {}: {why}", socket.display());
     RpcError::new(ErrorCode::NotReady, message).hint(hint)
+}
+
+/// The process that holds the data directory of this socket. It takes calls only once its forge and
+/// engine have answered.
+fn holder(socket: &Path) -> Option<String> {
+    let file = File::open(socket.with_file_name("lock")).ok()?;
+    let (mut file, _) = Flock::lock(file, FlockArg::LockSharedNonblock).err()?;
+    let mut pid = String::new();
+    file.read_to_string(&mut pid).ok()?;
+    Some(pid.trim().to_owned())
+}
+
+/// What is wrong with the configuration that led to the socket, and what to do about it.
+fn misled(config: &Path) -> Option<(String, &'static str)> {
+    let at = config.display();
+    match config.try_exists() {
+        Ok(true) => None,
+        Ok(false) => Some((
+            format!("the daemon does not answer, and there is no configuration {at}"),
+            "is --config (or BOT_BOTTLE_CONFIG) right? `orchestrate init` writes a new one",
+        )),
+        Err(error) => Some((
+            format!("the daemon does not answer, and {at} cannot be read: {error}"),
+            "not yours: run this as root",
+        )),
+    }
 }
 
 /// An error with all its causes.
@@ -155,25 +221,38 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn serve_hint(error: &daemon::ServeError) -> Option<&'static str> {
-    match error {
-        daemon::ServeError::Forge(forge::ForgeError::BadToken { .. }) => {
+fn serve_hint(error: &daemon::ServeError) -> Option<String> {
+    if let daemon::ServeError::Lock(LockError::Held { pid, .. }) = error {
+        return Some(format!(
+            "it is already running: `orchestrate status`; stop process {pid} to replace it"
+        ));
+    }
+    let hint = match error {
+        daemon::ServeError::Forge { source: forge::ForgeError::BadToken { .. }, .. } => {
             Some("make a new token for the daemon's account and put it into forge.token_file")
         }
-        daemon::ServeError::Forge(_) | daemon::ServeError::ForgeSetup(_) => {
+        daemon::ServeError::Forge { source: forge::ForgeError::NoPermission { .. }, .. } => {
+            Some("give the daemon's account and its token the rights that docs and doctor name")
+        }
+        // What rustls says of an answer that is no TLS.
+        daemon::ServeError::Forge { source, .. }
+            if source.to_string().contains("InvalidContentType") =>
+        {
+            Some("http:// or https://? check forge.url")
+        }
+        daemon::ServeError::Forge { .. } | daemon::ServeError::ForgeSetup(_) => {
             Some("check forge.url and forge.ca_file")
         }
+        daemon::ServeError::Programs(_) => Some("make install, or set engine.programs"),
         daemon::ServeError::Engine(EngineError::OpenNetwork { .. }) => {
             Some("docker network rm, then start the daemon again: it makes a network of its own")
         }
         // What is to be done stands in the message.
         daemon::ServeError::Engine(EngineError::Lacks { .. })
         | daemon::ServeError::Account { .. }
+        | daemon::ServeError::AgentToken { .. }
         | daemon::ServeError::OtherForge { .. } => None,
-        daemon::ServeError::Engine(_) => Some(
-            "is Docker running, may you use its socket, and are the programs in engine.programs?",
-        ),
-        daemon::ServeError::Lock(_) => Some("stop it first, or use another data_dir"),
+        daemon::ServeError::Engine(_) => Some("is Docker running, and may you use its socket?"),
         daemon::ServeError::Listen { at, .. } if at.starts_with('/') => Some(
             "the operator's socket lies in data_dir: move away what is there, or use another data_dir",
         ),
@@ -184,9 +263,11 @@ fn serve_hint(error: &daemon::ServeError) -> Option<&'static str> {
             Some("start it again; please report what the log says of the panic")
         }
         daemon::ServeError::Files { .. }
+        | daemon::ServeError::Lock(_)
         | daemon::ServeError::Store(_)
         | daemon::ServeError::Signals(_) => None,
-    }
+    };
+    hint.map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -203,6 +284,33 @@ mod tests {
         assert!(hint("[::1]:8700").contains("server.listen"));
         let socket = hint("/var/lib/bot-bottle/operator.sock");
         assert!(socket.contains("data_dir") && !socket.contains("server.listen"), "{socket}");
+    }
+
+    #[test]
+    fn a_hint_names_the_configuration_that_was_named() {
+        let hint = "see `orchestrate status`, or: orchestrate --config b serve";
+        assert_eq!(with_config(hint, None), hint);
+        assert_eq!(
+            with_config(hint, Some(Path::new("/a.toml"))),
+            "see `orchestrate --config /a.toml status`, or: orchestrate --config b serve"
+        );
+    }
+
+    #[test]
+    fn what_keeps_a_daemon_from_its_forge_is_told_with_what_to_do() {
+        let told = |source| {
+            let url = "https://git.example.org/".to_owned();
+            let error = daemon::ServeError::Forge { url, source };
+            (chain(&error), serve_hint(&error).unwrap())
+        };
+        let what = "ask who we are".to_owned();
+        let (text, hint) = told(forge::ForgeError::BadToken { what: what.clone() });
+        assert!(text.contains("does not accept us") && hint.contains("token_file"), "{text}");
+        let message = "received corrupt message of type InvalidContentType".to_owned();
+        let (text, hint) = told(forge::ForgeError::Unreachable { what, message });
+        assert!(text.contains("https://git.example.org/"), "{text}");
+        assert!(!text.contains("does not accept us") && text.contains("corrupt"), "{text}");
+        assert_eq!(hint, "http:// or https://? check forge.url");
     }
 
     #[test]

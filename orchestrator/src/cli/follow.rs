@@ -33,7 +33,7 @@ pub(super) async fn status(asker: &Asker) -> Result<(), Failure> {
     let mut shown: Option<(Status, String)> = None;
     loop {
         let status = asker.status().await?;
-        let text = show::status(screen, &status, clock::now());
+        let text = show::status(screen, &status, &asker.kill_switch(), clock::now());
         // Ages grow each second: only somebody who looks wants to see that.
         let seen = |(old, old_text): &(Status, String)| {
             *old == status && (!screen.terminal || *old_text == text)

@@ -36,6 +36,13 @@ pub(super) fn init(screen: Screen, path: &Path) -> Result<(), Failure> {
 pub(super) fn backup(screen: Screen, data_dir: &Path, file: &Path) -> Result<(), Failure> {
     let database = data_dir.join("bot-bottle.db");
     let file = std::path::absolute(file).map_err(Failure::Io)?;
+    let refused = |what: String| Failure::Other(what, "choose another place".to_owned());
+    if file.exists() {
+        return Err(refused(format!("cannot write {}: it exists already", file.display())));
+    }
+    if let Some(dir) = file.parent().filter(|dir| !dir.is_dir()) {
+        return Err(refused(format!("there is no directory {}", dir.display())));
+    }
     store::backup(&database, &file).map_err(|error| {
         let hint = if database.exists() { "" } else { "is --config that of the daemon?" };
         Failure::Other(chain(&error), hint.to_owned())

@@ -26,9 +26,11 @@ pub fn main(env: Environment<'_>) -> ExitCode {
         Err(error) => return failure::usage(&error, words.iter().any(|word| word == "--json")),
     };
     let json = arguments.json;
+    let named = arguments.config.clone().filter(|path| *path != config::config_file(None, env));
+    let named = named.map(|path| std::path::absolute(&path).unwrap_or(path));
     match run(arguments, env) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure::end(&failure, json),
+        Err(failure) => failure::end(&failure, json, named.as_deref()),
     }
 }
 
@@ -49,7 +51,10 @@ fn run(arguments: Arguments, env: Environment<'_>) -> Result<(), Failure> {
             for warning in checked.warnings {
                 tracing::warn!(at = %warning.place, hint = warning.hint, "{}", warning.what);
             }
-            runtime()?.block_on(daemon::serve(config)).map_err(Failure::Serve)
+            let runtime = runtime()?;
+            let served = runtime.block_on(daemon::serve(config)).map_err(Failure::Serve);
+            runtime.shutdown_timeout(THREADS_TIMEOUT);
+            served
         }
         Command::Doctor => interruptible(doctor::run(screen, &path, env)),
         command @ (Command::Status(_)
@@ -80,6 +85,9 @@ fn interruptible(work: impl Future<Output = Result<(), Failure>>) -> Result<(), 
         }
     })
 }
+
+/// For what threads of a daemon that has ended still do; one may hang with a file system.
+const THREADS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Io)

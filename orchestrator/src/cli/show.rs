@@ -1,5 +1,7 @@
 //! Printing: tables that fit the terminal, times as ages, foreign text made harmless.
 
+use std::{borrow::Cow, path::Path};
+
 use jiff::Timestamp;
 use protocol::{
     ids::IssueNumber,
@@ -39,12 +41,16 @@ const COLUMNS: [Column; 7] = [
 /// Which of them is the detail, which takes what room is left.
 const DETAIL: &str = "DETAIL";
 
-/// `status` as a table.
-pub(super) fn status(screen: Screen, status: &Status, now: Timestamp) -> String {
+/// `status` as a table; `switch` is where the kill switch lies.
+pub(super) fn status(screen: Screen, status: &Status, switch: &Path, now: Timestamp) -> String {
     let mut text = String::new();
     if status.kill_switch {
-        let what = "The kill switch is on: nothing new is started.\n";
-        text.push_str(&screen.paint(Mood::Bad, what));
+        let what = format!(
+            "The kill switch is on: running agents are put to sleep, nothing is started; rm {}",
+            harmless(&switch.display().to_string(), false)
+        );
+        text.push_str(&screen.paint(Mood::Bad, &what));
+        text.push('\n');
     }
     for note in &status.notes {
         text.push_str(&screen.paint(Mood::Doubtful, &harmless(note, false)));
@@ -78,7 +84,9 @@ fn table(screen: Screen, bottles: &[BottleStatus], now: Timestamp) -> String {
     let line = |cells: &mut dyn Iterator<Item = (&Column, &str, usize)>, head: bool| {
         let mut line = String::new();
         for (column, cell, width) in cells {
-            let cell = beginning(cell, width);
+            // Each was made harmless above; most fit.
+            let fits = cell.chars().count() <= width;
+            let cell = if fits { Cow::Borrowed(cell) } else { beginning(cell, width).into() };
             let padding = width - cell.chars().count() + GAP;
             let mood = match column.head {
                 _ if head => Mood::Head,
@@ -164,18 +172,36 @@ pub(super) fn explanation(screen: Screen, explanation: &Explanation) -> String {
     let mut text: String = explanation.checks.iter().map(line).collect();
     let at = format!("{}#{}", explanation.repo, explanation.number);
     let bottle = explanation.bottle.as_ref().map(|bottle| {
-        let detail = beginning(&bottle.detail, DETAIL_MAX_CHARS);
+        let detail = match screen.terminal {
+            true => beginning(&bottle.detail, DETAIL_MAX_CHARS),
+            false => harmless(&bottle.detail, false),
+        };
         let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
         format!("{at}: {} is {}{detail}\n", bottle.slug, bottle.status)
     });
     text.push_str(&bottle.unwrap_or_else(|| format!("{at}: it has no bottle\n")));
-    let live = explanation.bottle.as_ref().is_some_and(|bottle| bottle.status != "destroyed");
-    let end = match &explanation.code {
-        Some(code) if live => format!("{at}: nothing more is done: {code}\n"),
-        Some(code) => format!("{at}: nothing is done: {code}\n"),
-        None => format!("{at}: nothing stands in its way\n"),
+    let status = explanation.bottle.as_ref().map_or("destroyed", |bottle| bottle.status.as_str());
+    let failed = explanation.checks.iter().filter(|check| check.outcome == Outcome::Fail);
+    let codes: Vec<&str> = failed.filter_map(|check| check.code.as_deref()).collect();
+    let end = match (codes.join(", "), status) {
+        (codes, _) if codes.is_empty() => stands(status, &at),
+        (codes, "destroyed") => format!("nothing is done: {codes}"),
+        (codes, _) => format!("nothing more is done: {codes}"),
     };
-    text + &end
+    text + &format!("{at}: {end}\n")
+}
+
+/// What a bottle that nothing keeps back waits for.
+fn stands(status: &str, at: &str) -> String {
+    match status {
+        "failed" => {
+            format!("it failed; put it right, then: orchestrate resume {at} --prompt ...")
+        }
+        "frozen" => "it waits for comments, or for `orchestrate resume`".to_owned(),
+        "starting" | "running" | "rehydrating" => "it is worked on".to_owned(),
+        "freezing" => "it is being put to sleep".to_owned(),
+        _ => "nothing stands in its way".to_owned(),
+    }
 }
 
 /// The op log, one line each.
@@ -236,7 +262,8 @@ mod tests {
             ],
             next: None,
         };
-        super::status(Screen::for_test(columns, colour), &status, Timestamp::UNIX_EPOCH)
+        let switch = Path::new("/data/kill-switch");
+        super::status(Screen::for_test(columns, colour), &status, switch, Timestamp::UNIX_EPOCH)
     }
 
     // CASES 228, 229
@@ -270,6 +297,36 @@ mod tests {
             .fold(plain, |text, code| text.replace(code, ""));
         assert_eq!(plain, shown(Some(120), false));
         assert_ne!(text, plain);
+    }
+
+    #[test]
+    fn an_explanation_ends_with_what_comes_next() {
+        let end = |status: &str, codes: &[&str]| {
+            let check = |code: &&str| Condition {
+                rule: "x".to_owned(),
+                outcome: Outcome::Fail,
+                code: Some((*code).to_owned()),
+                sentence: "x".to_owned(),
+            };
+            let told = Explanation {
+                repo: "team/project".parse().unwrap(),
+                number: 7.try_into().unwrap(),
+                runs: codes.is_empty(),
+                code: codes.first().map(|code| (*code).to_owned()),
+                bottle: Some(bottle("implementer-bcdfg", status, &"long ".repeat(40))),
+                checks: codes.iter().map(check).collect(),
+            };
+            let text = explanation(Screen::for_test(None, false), &told);
+            assert!(text.contains(&"long ".repeat(40)), "nothing is cut in a file: {text}");
+            text.lines().last().unwrap().trim_start_matches("team/project#7: ").to_owned()
+        };
+        assert_eq!(
+            end("failed", &[]),
+            "it failed; put it right, then: orchestrate resume team/project#7 --prompt ..."
+        );
+        assert_eq!(end("running", &[]), "it is worked on");
+        assert!(end("frozen", &[]).starts_with("it waits for comments"));
+        assert_eq!(end("destroyed", &["a", "b"]), "nothing is done: a, b");
     }
 
     #[test]

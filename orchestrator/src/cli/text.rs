@@ -3,6 +3,9 @@
 /// Text of a forge or an agent may carry terminal commands: control characters and direction marks
 /// are shown as escapes (CASES 229).
 pub(super) fn harmless(text: &str, keep_lines: bool) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let direction = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');

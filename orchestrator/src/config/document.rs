@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Display,
-    io::Read as _,
+    io::{ErrorKind, Read as _},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -116,8 +116,14 @@ fn note_span(
 pub(super) fn text(path: &Path) -> Result<String, Box<Mistake>> {
     let wrong =
         |what: &dyn Display, hint: &str| Box::new(Mistake::new(Place::file(path), what, hint));
-    let data = std::fs::metadata(path)
-        .map_err(|error| wrong(&error, "`orchestrate init` writes a commented one"))?;
+    let data = std::fs::metadata(path).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::NotFound => "`orchestrate init` writes a commented one",
+            ErrorKind::PermissionDenied => "not yours: run this as root or as the daemon's user",
+            _ => "",
+        };
+        wrong(&error, hint)
+    })?;
     if !data.is_file() {
         return Err(wrong(&"it is not a plain file", "move it away"));
     }

@@ -19,7 +19,9 @@ pub fn config_file(given: Option<PathBuf>, env: Environment<'_>) -> PathBuf {
     given.or_else(named).unwrap_or_else(|| {
         let own = default_dir(env).join("config.toml");
         let system = PathBuf::from(SYSTEM);
-        if !own.exists() && system.exists() { system } else { own }
+        // What we may not look at is there: a system service's directory is closed to others.
+        let there = |path: &Path| path.try_exists().unwrap_or(true);
+        if !there(&own) && there(&system) { system } else { own }
     })
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How times are written.
+const TIME: &str = "write a time as 90s, 30m, 2h or 1d";
+
 /// Reads `90s`, `30m`, `2h`, `1d`, or plain seconds; from 1 s to 365 days.
 ///
 /// # Errors
@@ -13,12 +16,23 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
         "m" => 60,
         "h" => 3600,
         "d" => 86400,
-        _ => return Err("write a time as 90s, 30m, 2h or 1d"),
+        _ => return Err(TIME),
     };
-    let number: u64 = number.parse().map_err(|_| "write a time as 90s, 30m, 2h or 1d")?;
+    let number: u64 = number.parse().map_err(|_| TIME)?;
     match number.checked_mul(factor) {
         Some(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
         _ => Err("a time must be from 1 second to 365 days"),
+    }
+}
+
+/// Reads a time that is typed, where plain seconds would surprise: it needs its unit.
+///
+/// # Errors
+/// A sentence on what is wrong.
+pub(crate) fn age(text: &str) -> Result<Duration, &'static str> {
+    match split(text) {
+        (_, "") => Err(TIME),
+        _ => duration(text),
     }
 }
 
@@ -62,6 +76,10 @@ mod tests {
             ["", "0", "0s", "-1s", "1e9h", "∞", "5 weeks", "99999999999999999999", "400d", "1.5h"]
         {
             assert!(duration(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(age("30d").unwrap(), Duration::from_hours(720));
+        for bad in ["", "3", " 3 ", "d", "0d"] {
+            assert!(age(bad).is_err(), "{bad:?}");
         }
         assert_eq!(bytes("4GiB").unwrap(), 4 << 30);
         for bad in ["", "0", "4G", "4 GB", "-1", "2048GiB", "1KiB", "18446744073709551615GiB"] {

@@ -1,9 +1,10 @@
 //! The host: how much it has left, and whether its clock jumps.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,12 +20,18 @@ use orchestrator_core::{
     event::Event,
     host::{self, Host, Lack},
 };
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::Daemon;
-use crate::{clock, life, store::StoreError};
+use crate::{
+    clock, life,
+    store::{Books, StoreError},
+};
 
 /// Between two looks: a full disk is noticed before the next launch, a free one soon after.
 const REGULARLY: Duration = Duration::from_secs(5);
+/// For the host, or the engine about itself: a file system of a network may hang.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the host shows of itself.
 pub trait Gauges: Send + Sync + std::fmt::Debug {
@@ -33,6 +40,43 @@ pub trait Gauges: Send + Sync + std::fmt::Debug {
 
     /// Both clocks now.
     fn clocks(&self) -> Reading;
+}
+
+/// What the host showed when it was measured last; nothing is known before.
+#[derive(Debug)]
+pub(super) struct Measured {
+    last: Arc<Mutex<Host>>,
+    /// One measurement at a time: each that hangs holds a thread.
+    turn: Arc<Semaphore>,
+}
+
+impl Default for Measured {
+    fn default() -> Self {
+        Self { last: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Measured {
+    fn last(&self) -> Host {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Measures anew. While that hangs, what is known remains.
+    async fn renew(&self, measure: impl FnOnce() -> Host + Send + 'static) -> Host {
+        let turn = timeout(PATIENCE, Arc::clone(&self.turn).acquire_owned()).await;
+        // Whoever has the turn tells why it takes so long.
+        let Ok(Ok(turn)) = turn else { return self.last() };
+        let last = Arc::clone(&self.last);
+        let work = move || {
+            let host = measure();
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = host;
+            drop(turn);
+        };
+        if timeout(PATIENCE, tokio::task::spawn_blocking(work)).await.is_err() {
+            tracing::error!("a file system hangs; what the host has left is not known any more");
+        }
+        self.last()
+    }
 }
 
 /// This host.
@@ -147,27 +191,36 @@ impl Daemon {
             _ => {}
         }
         let (limits, laws) = (self.host_limits.clone(), self.laws());
-        let act = move |books: &crate::store::Books<'_>| {
+        let held = if laws.rules.kill_switch { BTreeSet::new() } else { self.pulse.take_held() };
+        let lanes = held.clone();
+        let act = move |books: &Books<'_>| {
             let (bottles, now) = (books.live_bottles()?, clock::now());
+            for lane in &lanes {
+                let key = format!("{}held:{lane}:{}", Books::POLL, now.as_millisecond());
+                books.hint(&key, lane, now, now)?;
+            }
             for slug in host::cool(&bottles, &host, &limits, &laws.timing, now) {
                 life::tell(books, &laws, &slug, &Event::Cool {}, now)?;
             }
             // Who waited for room, or for the kill switch, is told by nobody else.
             life::admit(books, &laws, now)
         };
-        self.store.write(act).await?;
+        let acted = self.store.write(act).await;
+        if acted.is_err() {
+            held.into_iter().for_each(|lane| self.pulse.hold(lane));
+        }
         self.work.notify_one();
-        Ok(())
+        acted
     }
 
     async fn measure(&self) -> Host {
         let mut dirs = vec![self.config.data_dir.clone()];
         // Asked again until it is known.
-        let root = self.engine_root.get_or_try_init(async || self.engine.root().await.ok_or(()));
+        let ask = async || timeout(PATIENCE, self.engine.root()).await.ok().flatten().ok_or(());
+        let root = self.engine_root.get_or_try_init(ask);
         dirs.extend(root.await.ok().cloned());
         let gauges = Arc::clone(&self.gauges);
-        // A file system of a network may hang.
-        tokio::task::spawn_blocking(move || gauges.measure(&dirs)).await.unwrap_or_default()
+        self.measured.renew(move || gauges.measure(&dirs)).await
     }
 
     /// Whether nothing can be written any more.
@@ -197,9 +250,7 @@ impl Daemon {
     /// Moves all deadlines; with zero, only those that no honest clock can have set.
     pub(super) async fn clock_jumped(&self, by: jiff::SignedDuration) -> Result<(), StoreError> {
         let laws = self.laws();
-        let moved = move |books: &crate::store::Books<'_>| {
-            life::clock_jumped(books, &laws, by, clock::now())
-        };
+        let moved = move |books: &Books<'_>| life::clock_jumped(books, &laws, by, clock::now());
         self.store.write(moved).await?;
         self.work.notify_one();
         Ok(())

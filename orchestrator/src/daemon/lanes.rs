@@ -73,6 +73,7 @@ pub(super) async fn run(daemon: Arc<Daemon>) {
             Ok(next) => next,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is to be done");
+                daemon.rest(BACK_OFF).await;
                 Some(BACK_OFF)
             }
         };
@@ -88,9 +89,9 @@ pub(super) async fn run(daemon: Arc<Daemon>) {
 
 /// Starts a task for each lane with work that has none; says how long nothing else will be due.
 async fn start(daemon: &Arc<Daemon>, busy: &mut Busy) -> Result<Option<Duration>, StoreError> {
-    let due = daemon.store.write(|books| Ok(books.work(clock::now())?.due)).await?;
+    let mut work = daemon.store.write(|books| books.work(clock::now())).await?;
     // Each by itself: what cannot be decided on one bottle keeps no other from its turn.
-    let ticks = due.iter().map(async |slug| {
+    let ticks = work.due.iter().map(async |slug| {
         let (laws, told) = (daemon.laws(), slug.clone());
         let tick =
             move |books: &Books<'_>| life::tell(books, &laws, &told, &Event::Tick {}, clock::now());
@@ -101,7 +102,9 @@ async fn start(daemon: &Arc<Daemon>, busy: &mut Busy) -> Result<Option<Duration>
         told.is_ok()
     });
     let all_told = join_all(ticks).await.into_iter().all(|told| told);
-    let work = daemon.store.write(|books| books.work(clock::now())).await?;
+    if !work.due.is_empty() {
+        work = daemon.store.write(|books| books.work(clock::now())).await?;
+    }
     // Each kind has its own places: a forge that hangs does not keep bottles from sleeping.
     let lanes = [
         work.effects.into_iter().map(Lane::Effects).collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 mod explain;
 mod poll;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use forge::ForgeError;
 use jiff::{SignedDuration, Timestamp};
@@ -47,11 +47,14 @@ impl LookError {
     fn not_before(&self) -> SignedDuration {
         let named = match self {
             Self::Forge(error) => error.retry_after().unwrap_or_default(),
-            Self::Store(_) | Self::Changed => std::time::Duration::ZERO,
+            Self::Store(_) | Self::Changed => Duration::ZERO,
         };
         SignedDuration::try_from(named).unwrap_or(SignedDuration::MAX)
     }
 }
+
+/// After a store that does not answer.
+const BACK_OFF: Duration = Duration::from_secs(1);
 
 /// Looks at the number of a lane and acts on what is there; hints that came meanwhile are looked at
 /// again, hints that cannot be looked at are put off.
@@ -59,7 +62,10 @@ pub(super) async fn at_lane(daemon: &Daemon, lane: &str) {
     let name = lane.to_owned();
     let taken = match daemon.store.write(move |books| books.take_hints(&name)).await {
         Ok(taken) => taken,
-        Err(error) => return tracing::error!(lane, %error, "cannot read hints"),
+        Err(error) => {
+            tracing::error!(lane, %error, "cannot read hints");
+            return daemon.rest(BACK_OFF).await;
+        }
     };
     let attempts = taken.hints.iter().map(|hint| hint.attempts).max().unwrap_or(0);
     if let Err(wait) = daemon.pulse.begin_look(lane) {
@@ -92,7 +98,9 @@ async fn put_off(
     let again = clock::now().saturating_add(delay).unwrap_or(Timestamp::MAX);
     let work = move |books: &Books<'_>| books.put_off(&hints, attempts, again);
     if let Err(error) = daemon.store.write(work).await {
+        // They are due now; asking again at once would ask the forge and fill the log.
         tracing::error!(lane, %error, "cannot put hints off");
+        daemon.rest(BACK_OFF).await;
     }
 }
 
@@ -157,12 +165,18 @@ async fn judge(
     number: IssueNumber,
     taken: &Taken,
 ) -> Result<(), LookError> {
-    let looked = look(daemon, repo, number).await?;
+    let mut looked = look(daemon, repo, number).await?;
+    let unread = looked.seen.unread.take();
     let (laws, config, hints) = (daemon.laws(), Arc::clone(&daemon.config), taken.hints.clone());
     let decide = move |books: &Books<'_>| {
         let seen = &looked.seen;
         if !is_as_before(books, number, &looked)? {
-            return Ok(None);
+            return Ok(Err(LookError::Changed));
+        }
+        if let Some(error) = unread
+            && !life::ends(books, &laws, &seen.sight, number)?
+        {
+            return Ok(Err(LookError::Forge(error)));
         }
         if let Some(slug) = looked.slug() {
             tell_pulls(books, &laws, &slug, seen)?;
@@ -175,9 +189,9 @@ async fn judge(
             let key = format!("{}more:{lane}:{}", Books::POLL, now.as_millisecond());
             books.hint(&key, &lane, now, now)?;
         }
-        Ok(Some(verdict))
+        Ok(Ok(verdict))
     };
-    let verdict = daemon.store.write(decide).await?.ok_or(LookError::Changed)?;
+    let verdict = daemon.store.write(decide).await??;
     told(daemon, repo, number, taken, &verdict);
     Ok(())
 }
@@ -211,9 +225,13 @@ fn tell_pulls(
 
 fn told(daemon: &Daemon, repo: &RepoName, number: IssueNumber, taken: &Taken, verdict: &Verdict) {
     match verdict {
-        // The kill switch is ours; nobody else's hint would have changed it.
-        Verdict::Nothing(Why::NothingNew | Why::KillSwitch) => {
+        Verdict::Nothing(Why::NothingNew) => {
             tracing::debug!(%repo, %number, "nothing to do");
+        }
+        // The kill switch is ours: no hint tells of its end.
+        Verdict::Nothing(Why::KillSwitch) => {
+            tracing::debug!(%repo, %number, "held by the kill switch");
+            daemon.pulse.hold(webhook::lane(repo, number));
         }
         Verdict::Nothing(why) => {
             tracing::info!(%repo, %number, code = why.code(), %why, "nothing to do");

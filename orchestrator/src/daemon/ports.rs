@@ -1,12 +1,13 @@
 //! What the daemon does its work through: each a trait, so that a whole daemon can run over things
 //! in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use forge::{Forge, ForgeError, gitea::Gitea};
 use futures_util::future::join_all;
 use protocol::ids::{AgentName, Login};
 use tokio::time::Instant;
+use url::Url;
 
 use super::{Gauges, ServeError, ThisHost};
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
 const START_PATIENCE: Duration = Duration::from_secs(15);
 /// Between two tries at start.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Between two words about what is waited for.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the daemon reaches outside. Made with [`Ports::new`].
 #[derive(Debug, Clone)]
@@ -56,7 +60,7 @@ impl Ports {
         let forge = Gitea::new(&config.forge.access, config.forge.token.clone())
             .map_err(ServeError::ForgeSetup)?;
         let engine = engine(config, instance).await?;
-        let sidecar_image = engine.sidecar_image()?;
+        let sidecar_image = engine.sidecar_image().map_err(ServeError::Programs)?;
         let engine = Arc::new(engine);
         Ok(Self::new(Arc::new(forge), engine, Arc::new(ControlSockets), &sidecar_image))
     }
@@ -65,11 +69,13 @@ impl Ports {
 async fn engine(config: &Config, instance: &str) -> Result<DockerEngine, EngineError> {
     let engine = &config.engine;
     let deadline = Instant::now() + START_PATIENCE;
+    let mut wait = Wait::default();
     loop {
         let socket = engine.socket.as_deref();
         match DockerEngine::connect(socket, instance, &engine.network, &engine.programs).await {
             Err(error) if error.is_transient() && Instant::now() < deadline => {
-                tracing::warn!(%error, "the container engine is not there yet");
+                let why = error.source().map(ToString::to_string);
+                wait.tell(|| tracing::warn!(%error, why, "the container engine is not there yet"));
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             done => return done,
@@ -77,9 +83,34 @@ async fn engine(config: &Config, instance: &str) -> Result<DockerEngine, EngineE
     }
 }
 
-/// Who we are on the forge. One that restarts, or a proxy before it, may say anything for a while.
-pub(super) async fn account(forge: &dyn Forge) -> Result<Login, ForgeError> {
+/// A wait that is told of at its first try, and then now and again.
+#[derive(Debug, Default)]
+struct Wait {
+    told: Option<Instant>,
+}
+
+impl Wait {
+    fn tell(&mut self, warn: impl FnOnce()) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            warn();
+            self.told = Some(Instant::now());
+        }
+    }
+}
+
+/// Who we are on the forge at `url`.
+///
+/// # Errors
+/// When it refuses us, or cannot be used for [`START_PATIENCE`].
+pub(super) async fn account(forge: &dyn Forge, url: &Url) -> Result<Login, ServeError> {
+    let answer = who_we_are(forge, url).await;
+    answer.map_err(|source| ServeError::Forge { url: url.to_string(), source })
+}
+
+/// A forge that restarts, or a proxy before it, may say anything for a while.
+async fn who_we_are(forge: &dyn Forge, url: &Url) -> Result<Login, ForgeError> {
     let deadline = Instant::now() + START_PATIENCE;
+    let (mut wait, mut last) = (Wait::default(), None);
     loop {
         let answer = tokio::time::timeout_at(deadline, forge.whoami()).await;
         let error = match answer {
@@ -87,13 +118,16 @@ pub(super) async fn account(forge: &dyn Forge) -> Result<Login, ForgeError> {
             Ok(Err(error)) => error,
             Err(_) => {
                 let message = format!("no answer within {} s", START_PATIENCE.as_secs());
-                return Err(ForgeError::Server { what: "ask who we are".to_owned(), message });
+                let silent = ForgeError::Server { what: "ask who we are".to_owned(), message };
+                // An answer says more than that the last one was not waited for.
+                return Err(last.unwrap_or(silent));
             }
         };
         if Instant::now() + LOOK_AGAIN >= deadline || !may_pass(&error) {
             return Err(error);
         }
-        tracing::warn!(%error, "the forge is not there yet");
+        wait.tell(|| tracing::warn!(%error, %url, "the forge is not there yet"));
+        last = Some(error);
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
@@ -115,8 +149,9 @@ fn may_pass(error: &ForgeError) -> bool {
     }
 }
 
-/// Refuses an agent whose token is another account's: what it writes would stand under that name,
-/// and wake its own bottle. A token that cannot be asked about is left to its agent's first run.
+/// Refuses an agent whose token the forge refuses, or which is another account's: what it writes
+/// would stand under that name, and wake its own bottle. A token that cannot be asked about is left to
+/// its agent's first run.
 pub(super) async fn check_accounts(config: &Config) -> Result<(), ServeError> {
     let asked =
         config.agents.iter().map(async |(name, agent)| check_account(config, name, agent).await);
@@ -126,22 +161,52 @@ pub(super) async fn check_accounts(config: &Config) -> Result<(), ServeError> {
 async fn check_account(config: &Config, name: &AgentName, agent: &Agent) -> Result<(), ServeError> {
     let forge =
         Gitea::new(&config.forge.access, agent.token.clone()).map_err(ServeError::ForgeSetup)?;
-    match tokio::time::timeout(START_PATIENCE, forge.whoami()).await {
-        Ok(Ok(login)) if login.as_str().eq_ignore_ascii_case(agent.identity.login.as_str()) => {
-            Ok(())
+    let answer = tokio::time::timeout(START_PATIENCE, forge.whoami()).await.ok();
+    judge_account(name, &agent.identity.login, answer)
+}
+
+/// What follows from the forge's answer about an agent's token; `None` where it gave none.
+fn judge_account(
+    name: &AgentName,
+    login: &Login,
+    answer: Option<Result<Login, ForgeError>>,
+) -> Result<(), ServeError> {
+    match answer {
+        Some(Ok(is)) if is.as_str().eq_ignore_ascii_case(login.as_str()) => Ok(()),
+        Some(Ok(is)) => Err(ServeError::Account { agent: name.clone(), login: login.clone(), is }),
+        Some(Err(ForgeError::BadToken { .. })) => {
+            Err(ServeError::AgentToken { agent: name.clone(), login: login.clone() })
         }
-        Ok(Ok(login)) => Err(ServeError::Account {
-            agent: name.clone(),
-            login: agent.identity.login.clone(),
-            is: login,
-        }),
-        Ok(Err(error)) => {
+        Some(Err(error)) => {
             tracing::warn!(agent = %name, %error, "cannot see whose token this is");
             Ok(())
         }
-        Err(_) => {
+        None => {
             tracing::warn!(agent = %name, "the forge does not say whose token this is");
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_whose_token_is_refused_keeps_the_daemon_from_starting() {
+        let (agent, login) = ("implementer".parse().unwrap(), "implementer-bot".parse().unwrap());
+        let what = "ask who we are".to_owned();
+        let refused =
+            judge_account(&agent, &login, Some(Err(ForgeError::BadToken { what: what.clone() })));
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains("agents/implementer.toml") && text.contains("new one"), "{text}");
+        let other = judge_account(&agent, &login, Some(Ok("somebody".parse().unwrap())));
+        assert!(matches!(other, Err(ServeError::Account { .. })), "{other:?}");
+        let away = ForgeError::Server { what, message: "502".to_owned() };
+        assert!(judge_account(&agent, &login, Some(Err(away))).is_ok());
+        assert!(judge_account(&agent, &login, None).is_ok());
+        assert!(
+            judge_account(&agent, &login, Some(Ok("Implementer-Bot".parse().unwrap()))).is_ok()
+        );
     }
 }

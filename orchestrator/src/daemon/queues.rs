@@ -7,14 +7,21 @@ use orchestrator_core::{
     event::{Effect, Event},
 };
 use protocol::{ids::Slug, limits};
+use tokio::time::Instant;
 
 use super::Daemon;
-use crate::store::{Books, StoreError};
+use crate::{
+    effects::failed,
+    store::{Books, StoreError},
+};
 
 /// Scans of one queue in a row; a full queue needs one.
 const ROUNDS: u32 = 4;
 /// Between two readings of queues that change all the time.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Readings in a row without a pause: an agent's last words and its end come one after another, and
+/// are waited for; a flood goes on.
+const BURST: u32 = 8;
 /// Between two looks at what keeps an effect waiting: the kill switch, the disk, the engine.
 const WAIT_PAUSE: Duration = Duration::from_secs(1);
 /// How kernel and engine tell of a full disk.
@@ -24,20 +31,25 @@ const FULL: &str = "no space left on device";
 pub(super) async fn run(daemon: Arc<Daemon>) {
     let mut rescan = tokio::time::interval(limits::QUEUE_RESCAN);
     rescan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut in_a_row = 0;
     loop {
+        let waited = Instant::now();
         let slugs = tokio::select! {
             touched = daemon.relay.touched() => touched.into_iter().collect(),
             _ = rescan.tick() => awake(&daemon).await,
             () = daemon.stopped() => return,
         };
+        let rested = waited.elapsed() >= PAUSE;
         for slug in slugs {
-            match daemon.relay.scan(&daemon.laws(), &slug).await {
-                Ok(true) => daemon.work.notify_one(),
-                Ok(false) => {}
-                Err(error) => tracing::error!(%slug, %error, "cannot take over what a queue holds"),
+            let stored = || daemon.work.notify_one();
+            if let Err(error) = daemon.relay.scan_and_tell(&daemon.laws(), &slug, stored).await {
+                tracing::error!(%slug, %error, "cannot take over what a queue holds");
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        in_a_row = if rested { 0 } else { BURST.min(in_a_row + 1) };
+        if in_a_row >= BURST {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
@@ -55,15 +67,14 @@ impl Daemon {
     /// `None` when the effect must wait.
     pub(super) async fn run_effect(&self, bottle: &Bottle, effect: &Effect) -> Option<Event> {
         let slug = &bottle.slug;
+        let mut places = Ok(());
         match effect {
             Effect::Awaken { .. } if self.laws().rules.kill_switch || self.is_disk_full() => {
                 tokio::time::sleep(WAIT_PAUSE).await;
                 return None;
             }
             Effect::Awaken { .. } => {
-                if let Err(error) = self.executor.ensure_places(bottle).await {
-                    tracing::warn!(%slug, error, "cannot make a bottle's files");
-                }
+                places = self.executor.ensure_places(bottle).await;
                 self.relay.watch(slug);
             }
             Effect::Sleep { .. } => {}
@@ -76,7 +87,13 @@ impl Daemon {
                 self.relay.unwatch(slug);
             }
         }
-        let outcome = self.executor.run(bottle, effect).await;
+        let outcome = match places {
+            Ok(()) => self.executor.run(bottle, effect).await,
+            Err(error) => {
+                tracing::warn!(%slug, error, "cannot make a bottle's files");
+                Some(failed(effect, error, true))
+            }
+        };
         if let Err(error) = self.read_queue(slug).await {
             tracing::warn!(%slug, %error, "cannot take over what a queue holds; will read it again");
         }

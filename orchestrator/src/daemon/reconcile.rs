@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::join_all;
 use orchestrator_core::{
-    bottle::{Bottle, State, Tier},
+    bottle::{Bottle, State},
     event::Event,
     reconcile::{self, Container, Pair, SidecarGrant},
 };
@@ -33,7 +33,7 @@ const REGULARLY: Duration = Duration::from_secs(15);
 const SETTLE: Duration = Duration::from_millis(100);
 /// After an engine that does not answer.
 const BACK_OFF: Duration = Duration::from_secs(5);
-/// For the engine to show its containers; one that hangs is as good as away.
+/// For the engine to show its containers or to remove an orphan; one that hangs is as good as away.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 /// An agent's first process that waits for a run for this long, while its run is said to go on, has
 /// lost it: more than a queue needs to be read in, if it has told of the end.
@@ -48,7 +48,7 @@ enum Unclear {
     Engine(#[from] EngineError),
     #[error("{0}")]
     Store(#[from] StoreError),
-    #[error("the container engine does not show its containers within {} s", ENGINE_PATIENCE.as_secs())]
+    #[error("the container engine does not do it within {} s", ENGINE_PATIENCE.as_secs())]
     Slow,
 }
 
@@ -114,8 +114,6 @@ async fn once(daemon: &Daemon, idle: &mut Idle) -> Result<(), Unclear> {
         Ok((bottles, busy))
     };
     let (bottles, busy) = daemon.store.write(read).await?;
-    // First, and whatever the engine says: it is there for the day when things go wrong.
-    halt_all(daemon, &bottles).await?;
     let seen =
         timeout(ENGINE_PATIENCE, daemon.engine.observe()).await.map_err(|_| Unclear::Slow)??;
     let (pairs, waiting) = ask_sidecars(daemon, &bottles, seen).await;
@@ -131,7 +129,14 @@ async fn once(daemon: &Daemon, idle: &mut Idle) -> Result<(), Unclear> {
         let detail = "the bottle was restarted, and its agent is gone".to_owned();
         put_right(daemon, bottle.clone(), Event::Died { detail }).await?;
     }
+    // Under the kill switch somebody looks first: after a restored backup, younger bottles have no
+    // record (CASES 158).
+    let looked_at = !daemon.laws().rules.kill_switch;
     for slug in plan.orphans {
+        if !looked_at {
+            tracing::warn!(%slug, "kept while the kill switch is on: no record knows it");
+            continue;
+        }
         if let Err(error) = clear(daemon, &slug).await {
             tracing::warn!(%slug, %error, "cannot remove what is left of a bottle");
         }
@@ -178,7 +183,8 @@ async fn clear(daemon: &Daemon, slug: &Slug) -> Result<(), Unclear> {
     match known {
         None => {
             tracing::warn!(%slug, "removing containers that no record knows");
-            Ok(daemon.executor.remove_orphan(slug).await?)
+            let removed = timeout(ENGINE_PATIENCE, daemon.executor.remove_orphan(slug)).await;
+            Ok(removed.map_err(|_| Unclear::Slow)??)
         }
         // Made since the records were read.
         Some(bottle) if bottle.is_live() => Ok(()),
@@ -187,17 +193,6 @@ async fn clear(daemon: &Daemon, slug: &Slug) -> Result<(), Unclear> {
             Ok(put_right(daemon, bottle, Event::Drifted { detail }).await?)
         }
     }
-}
-
-/// The kill switch puts to sleep what runs.
-async fn halt_all(daemon: &Daemon, bottles: &[Bottle]) -> Result<(), StoreError> {
-    if !daemon.laws().rules.kill_switch {
-        return Ok(());
-    }
-    for bottle in bottles.iter().filter(|bottle| matches!(bottle.state, State::Running { .. })) {
-        daemon.tell(&bottle.slug, Event::Freeze { tier: Tier::Cold }).await?;
-    }
-    Ok(())
 }
 
 /// Both containers of every bottle, and what the sidecars of running ones say, asked side by side.

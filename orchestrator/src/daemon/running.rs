@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Daemon, ServeError, host, http::serve_http, lanes, look, queues, reconcile};
+use super::{Daemon, ServeError, halt, host, http::serve_http, lanes, look, queues, reconcile};
 use crate::{
     intake::webhook::{self, Hooks},
     operator,
@@ -53,6 +53,7 @@ impl Running {
         parts.spawn(reconcile::run(Arc::clone(&daemon)));
         parts.spawn(reconcile::listen(Arc::clone(&daemon)));
         parts.spawn(host::run(Arc::clone(&daemon)));
+        parts.spawn(halt::run(Arc::clone(&daemon)));
         parts.spawn(http(Arc::clone(&daemon), hooks));
         parts.spawn(operator::retention::run(Arc::clone(&daemon)));
         parts.spawn(sockets(Arc::clone(&daemon), operator));
@@ -117,7 +118,9 @@ async fn watch_queues(daemon: &Daemon) -> Result<(), StoreError> {
         if daemon.executor.places(&slug).queue.join("new").is_dir() {
             daemon.relay.watch(&slug);
             // What came while nobody watched.
-            daemon.relay.scan(&daemon.laws(), &slug).await?;
+            if let Err(error) = daemon.relay.scan(&daemon.laws(), &slug).await {
+                tracing::error!(%slug, %error, "cannot read a queue; it is read again");
+            }
         }
     }
     Ok(())

@@ -32,11 +32,19 @@ pub enum ServeError {
     #[error("cannot set up the connection to the forge")]
     ForgeSetup(#[source] forge::gitea::SetupError),
     /// The forge refuses our token, or does not answer.
-    #[error("the forge does not accept us")]
-    Forge(#[source] forge::ForgeError),
+    #[error("the forge at {url} {}", stance(source))]
+    Forge {
+        /// Where.
+        url: String,
+        /// Why.
+        source: forge::ForgeError,
+    },
     /// The container engine does not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The programs that sidecars are made of are not there.
+    #[error(transparent)]
+    Programs(EngineError),
     /// An address or socket is taken.
     #[error("cannot listen at {at}")]
     Listen {
@@ -58,6 +66,17 @@ pub enum ServeError {
         /// Whose it is.
         is: Login,
     },
+    /// The forge refuses an agent's token.
+    #[error(
+        "the forge refuses the token of agent {agent}; make a new one for {login} and put it into \
+         the token_file of agents/{agent}.toml"
+    )]
+    AgentToken {
+        /// The agent.
+        agent: AgentName,
+        /// Whose it should be.
+        login: Login,
+    },
     /// The records are of another forge.
     #[error(
         "the bottle {slug} belongs to the forge {known}, the configuration names {ours}; \
@@ -77,6 +96,24 @@ pub enum ServeError {
     /// Signals cannot be received.
     #[error("cannot wait for signals")]
     Signals(#[source] std::io::Error),
+}
+
+/// Only a refusal is one: a forge that is away says nothing of us.
+fn stance(error: &forge::ForgeError) -> &'static str {
+    match error {
+        forge::ForgeError::BadToken { .. } | forge::ForgeError::NoPermission { .. } => {
+            "does not accept us"
+        }
+        forge::ForgeError::OutOfScope { .. }
+        | forge::ForgeError::Gone { .. }
+        | forge::ForgeError::WrongKind { .. }
+        | forge::ForgeError::Conflict { .. }
+        | forge::ForgeError::Rejected { .. }
+        | forge::ForgeError::RateLimited { .. }
+        | forge::ForgeError::Unreachable { .. }
+        | forge::ForgeError::Server { .. }
+        | forge::ForgeError::BadAnswer { .. } => "cannot be used",
+    }
 }
 
 /// Runs the daemon until SIGTERM or SIGINT. A second signal ends it at once.

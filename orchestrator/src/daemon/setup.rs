@@ -89,7 +89,7 @@ impl StateDir {
 pub async fn assemble(config: Config, dir: StateDir, ports: Ports) -> Result<Daemon, ServeError> {
     let StateDir { lock, store, instance: _ } = dir;
     same_forge(&config, &store).await?;
-    let own = ports::account(ports.forge.as_ref()).await.map_err(ServeError::Forge)?;
+    let own = ports::account(ports.forge.as_ref(), &config.forge.access.url).await?;
     let config = Arc::new(config);
     let laws = Laws {
         timing: config.timing,
@@ -114,6 +114,7 @@ pub async fn assemble(config: Config, dir: StateDir, ports: Ports) -> Result<Dae
         laws,
         gauges,
         host_limits: config.host.clone(),
+        measured: super::host::Measured::default(),
         lack: Mutex::new(None),
         engine_root: OnceCell::new(),
         stop: watch::Sender::new(false),

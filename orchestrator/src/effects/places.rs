@@ -4,7 +4,7 @@
 use std::{
     fs::{self, DirBuilder, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -68,14 +68,20 @@ fn output_file(data_dir: &Path, slug: &Slug) -> PathBuf {
 }
 
 /// Owner and mode are set on the open directory and never through a link: what lies in a queue
-/// belongs to its sidecar, which may have put a link there.
+/// belongs to its sidecar, which may have put a link there. What is right is left alone: each change
+/// is told to those who watch the queue, and read again.
 fn directory(path: &Path, mode: u32, owner: Option<u32>) -> Result<(), Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let open = nix::fcntl::open(path, flags, Mode::empty()).map_err(io::Error::from);
     let open = fs::File::from(open.map_err(failed(path))?);
-    if let Some(owner) = owner {
+    let now = open.metadata().map_err(failed(path))?;
+    let stranger = owner.filter(|owner| (now.uid(), now.gid()) != (*owner, *owner));
+    if let Some(owner) = stranger {
         std::os::unix::fs::fchown(&open, Some(owner), Some(owner)).map_err(failed(path))?;
+    }
+    if stranger.is_none() && now.mode() & 0o7777 == mode {
+        return Ok(());
     }
     open.set_permissions(Permissions::from_mode(mode)).map_err(failed(path))
 }
@@ -111,20 +117,28 @@ mod tests {
 
     #[test]
     fn making_places_may_be_repeated_and_gives_each_its_owner() {
-        use std::os::unix::fs::MetadataExt as _;
         let dir = tempfile::tempdir().unwrap();
         let slug = "implementer-k3v9q".parse().unwrap();
         let places = Places::of(dir.path(), &slug);
         ensure(&places, 7).unwrap();
+        let changed = |path: &Path| {
+            let data = fs::metadata(path).unwrap();
+            (data.ctime(), data.ctime_nsec())
+        };
+        let before = changed(&places.queue.join("new"));
+        fs::set_permissions(&places.home, Permissions::from_mode(0o4777)).unwrap();
+        std::os::unix::fs::chown(&places.queue, Some(1), None).unwrap();
         ensure(&places, 7).unwrap();
+        assert_eq!(changed(&places.queue.join("new")), before, "who watches it was told of it");
         let seen = |path: &Path| {
             let data = fs::metadata(path).unwrap();
-            (data.uid(), data.mode() & 0o777)
+            (data.uid(), data.mode() & 0o7777)
         };
         let (agent, sidecar) = (uid(7, Role::Bottle), uid(7, Role::Sidecar));
         assert_eq!(seen(&places.home), (agent, 0o700));
         assert_eq!(seen(&places.agent), (sidecar, 0o711));
         assert_eq!(seen(&places.control), (sidecar, 0o700));
+        assert_eq!(seen(&places.queue), (sidecar, 0o700));
         assert_eq!(seen(&places.queue.join("new")), (sidecar, 0o700));
     }
 }

@@ -176,9 +176,10 @@ impl DockerEngine {
         let done = match condition {
             Container::Running => return Ok(()),
             Container::Paused => self.docker.unpause_container(&id).await,
-            Container::Created | Container::Exited { .. } | Container::Missing => {
-                self.docker.start_container(&id, None).await
-            }
+            Container::Created
+            | Container::Exited { .. }
+            | Container::Missing
+            | Container::Unclear => self.docker.start_container(&id, None).await,
         };
         already(done, 304).map_err(missing(&format!("start {name}"), spec.role))
     }
@@ -215,7 +216,7 @@ impl DockerEngine {
         let name = role.container_name(slug);
         let Some(found) = self.inspect(slug, role).await? else { return Ok(()) };
         match found.condition {
-            Container::Running => {}
+            Container::Running | Container::Unclear => {}
             Container::Paused => {
                 // A paused program cannot obey SIGTERM: Docker would wait and then kill it
                 // (CASES 173).

@@ -2,7 +2,7 @@
 //! looked at, whether the forge wants to be left alone. Lost at a restart without harm.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -54,6 +54,7 @@ struct State {
     health: Health,
     looks: BTreeMap<String, Looks>,
     quiet_until: Option<Instant>,
+    held: BTreeSet<String>,
 }
 
 /// A bucket of looks that fills again with time.
@@ -138,6 +139,20 @@ impl Pulse {
         }
         *looks = Looks { taken: left + 1, at: now };
         Ok(())
+    }
+
+    /// Something is to be done at a lane, but for the kill switch: it is looked at when that is gone.
+    /// Of very many, some are left to the poll.
+    pub fn hold(&self, lane: String) {
+        let held = &mut self.state().held;
+        if held.len() < PLACES_MAX {
+            held.insert(lane);
+        }
+    }
+
+    /// The lanes that are held, which they are no more.
+    pub fn take_held(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.state().held)
     }
 
     /// Nobody looks at a place again before this if the next look is put off: what is due by then is

@@ -73,6 +73,20 @@ impl Relay {
     /// # Errors
     /// The store's, or of a directory that cannot be read; the files are kept and read again.
     pub async fn scan(&self, laws: &Laws, slug: &Slug) -> Result<bool, StoreError> {
+        self.scan_and_tell(laws, slug, || ()).await
+    }
+
+    /// As [`Relay::scan`]; calls `stored` as soon as something has been stored, so that nobody waits
+    /// for the clearing away.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn scan_and_tell(
+        &self,
+        laws: &Laws,
+        slug: &Slug,
+        stored: impl FnOnce(),
+    ) -> Result<bool, StoreError> {
         let wanted = slug.clone();
         let Some(bottle) = self.store.write(move |books| books.bottle(&wanted)).await? else {
             return Ok(false);
@@ -96,6 +110,7 @@ impl Relay {
             return Ok(false);
         }
         self.accept(laws, slug, &mut found).await?;
+        stored();
         let removed = tokio::task::spawn_blocking(move || dir::clear(&queue, &found)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%slug, %error, "cannot clear a queue; it will be read again");

@@ -3,7 +3,7 @@
 mod people;
 mod pulls;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forge::{Forge, ForgeError, Repository};
 use futures_util::future::try_join_all;
@@ -13,7 +13,7 @@ use orchestrator_core::{
 };
 use protocol::{
     ids::{IssueNumber, Login, RepoName},
-    item::{Issue, Permission, PullState, Review, ReviewComment, Verdict},
+    item::{Permission, PullState, Review, ReviewComment, Verdict},
 };
 
 pub use pulls::owner_by_branch;
@@ -43,7 +43,7 @@ pub struct Target<'a> {
 }
 
 /// What was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Seen {
     /// For [`orchestrator_core::policy::decide`].
     pub sight: Sight,
@@ -54,13 +54,17 @@ pub struct Seen {
     pub foreign: Vec<IssueNumber>,
     /// Not all that was said could be judged in one look.
     pub more: bool,
+    /// Why the sight lacks pull requests or all that was said, if it does. What is there may end a
+    /// bottle, and nothing else: nobody can keep one at work by a comment that is too long.
+    pub unread: Option<ForgeError>,
 }
 
-/// Reads everything that a decision needs. An issue that asks for nothing, and has no bottle, is
-/// read no further: anybody may open thousands.
+/// Reads everything that a decision needs, side by side as far as it is known where to look. An
+/// issue that asks for nothing, and has no bottle, is read no further: anybody may open thousands.
 ///
 /// # Errors
-/// The forge's. An issue or pull request that is gone is part of the sight and no error. A
+/// The forge's, but for what keeps no bottle from its end ([`Seen::unread`]). An issue or pull
+/// request that is gone is part of the sight and no error; one that is only hidden is not gone. A
 /// repository that is gone is an error: from here it looks the same as a permission that was taken
 /// from us for a moment, and that must not end a bottle. One that was renamed is part of the sight.
 pub async fn look(whose: &Whose<'_>, target: Target<'_>) -> Result<Seen, ForgeError> {
@@ -68,18 +72,30 @@ pub async fn look(whose: &Whose<'_>, target: Target<'_>) -> Result<Seen, ForgeEr
     let issue = bottle.map_or(Some(number), |bottle| bottle.home.issue);
     let read = tokio::try_join!(
         whose.forge.repository(repo),
-        see_issue(whose, target, issue),
+        see_issue(whose.forge, repo, issue),
         pulls::look(whose.forge, target),
+        async { Ok(known_words(whose.forge, target).await) },
     );
-    let (repository, issue, pulls) = match read {
+    let (repository, mut issue, mut pulls, words) = match read {
         Ok(read) => read,
         Err(error) => return moved(whose.forge, repo, error).await,
     };
-    let spoken = match bottle.is_some() || asks(whose, &issue) {
-        true => spoken(whose.forge, repo, &issue, &pulls.states).await?,
-        false => vec![],
+    let hidden = switched_off(whose.forge, &repository, &issue, &pulls).await?;
+    if hidden.is_some() {
+        pulls = pulls::Pulls::default();
+    }
+    let (members, judged) = match bottle.is_some() || asks(whose, &issue) {
+        true => tokio::try_join!(members(whose, &issue), async {
+            Ok(heard(whose.forge, target, &issue, &pulls.states, words).await)
+        })?,
+        false => (BTreeSet::new(), Ok(people::Judged::default())),
     };
-    let people::Judged { remarks, more } = people::judge(whose.forge, target, spoken).await?;
+    if let SeenIssue::There { members: seen, .. } = &mut issue {
+        *seen = members;
+    }
+    let (judged, unheard) = judged
+        .map_or_else(|error| (people::Judged::default(), Some(error)), |judged| (judged, None));
+    let people::Judged { remarks, permissions, more } = judged;
     let Repository { archived, default_branch, .. } = repository;
     let sight = Sight {
         repo: repo.clone(),
@@ -88,8 +104,38 @@ pub async fn look(whose: &Whose<'_>, target: Target<'_>) -> Result<Seen, ForgeEr
         issue,
         pulls: pulls.states,
         remarks,
+        permissions,
     };
-    Ok(Seen { sight, ours: pulls.ours, foreign: pulls.foreign, more })
+    let unread = hidden.or(unheard);
+    Ok(Seen { sight, ours: pulls.ours, foreign: pulls.foreign, more, unread })
+}
+
+/// Why something that seemed gone may be there: a repository whose issues or pull requests are
+/// switched off answers as if none were there. It must have been on `before` and must be after it
+/// seemed so. Pull requests that are hidden are told of, since the issue may still end the bottle; a
+/// hidden issue is an error.
+async fn switched_off(
+    forge: &dyn Forge,
+    before: &Repository,
+    issue: &SeenIssue,
+    pulls: &pulls::Pulls,
+) -> Result<Option<ForgeError>, ForgeError> {
+    let no_issue = *issue == SeenIssue::Gone;
+    let no_pull =
+        !pulls.foreign.is_empty() || pulls.states.iter().any(|(_, state)| state.is_none());
+    if !no_issue && !no_pull {
+        return Ok(None);
+    }
+    let after = forge.repository(&before.name).await?;
+    let off = |unit: &str| ForgeError::NoPermission {
+        what: format!("read the {unit} of {}", before.name),
+        message: "they are switched off in its settings".to_owned(),
+    };
+    if no_issue && !(before.has_issues && after.has_issues) {
+        return Err(off("issues"));
+    }
+    let hides_pulls = !(before.has_pull_requests && after.has_pull_requests);
+    Ok((no_pull && hides_pulls).then(|| off("pull requests")))
 }
 
 /// A repository that has another name now: nothing else is known of it.
@@ -104,42 +150,38 @@ async fn moved(forge: &dyn Forge, repo: &RepoName, error: ForgeError) -> Result<
         issue: SeenIssue::Elsewhere(name),
         pulls: vec![],
         remarks: vec![],
+        permissions: BTreeMap::new(),
     };
-    Ok(Seen { sight, ours: vec![], foreign: vec![], more: false })
+    Ok(Seen { sight, ours: vec![], foreign: vec![], more: false, unread: None })
 }
 
 /// Whether an issue asks for an agent.
 fn asks(whose: &Whose<'_>, issue: &SeenIssue) -> bool {
     match issue {
-        SeenIssue::There { issue, .. } => is_asking(whose, issue),
+        SeenIssue::There { issue, .. } => {
+            issue.labels.iter().any(|label| label.starts_with(whose.label))
+        }
         SeenIssue::Gone | SeenIssue::None | SeenIssue::Elsewhere(_) => false,
     }
 }
 
-fn is_asking(whose: &Whose<'_>, issue: &Issue) -> bool {
-    issue.labels.iter().any(|label| label.starts_with(whose.label))
-}
-
+/// An issue, before anybody was asked who is a member.
 async fn see_issue(
-    whose: &Whose<'_>,
-    target: Target<'_>,
+    forge: &dyn Forge,
+    repo: &RepoName,
     number: Option<IssueNumber>,
 ) -> Result<SeenIssue, ForgeError> {
     let Some(number) = number else { return Ok(SeenIssue::None) };
-    let issue: Issue = match whose.forge.read_issue(target.repo, number).await {
-        Ok(issue) => issue,
-        Err(ForgeError::WrongKind { .. }) => return Ok(SeenIssue::None),
-        Err(ForgeError::Gone { .. }) => return Ok(SeenIssue::Gone),
-        Err(error) => return Err(error),
-    };
-    let members = match target.bottle.is_some() || is_asking(whose, &issue) {
-        true => members(whose, &issue).await?,
-        false => BTreeSet::new(),
-    };
-    Ok(SeenIssue::There { issue: Box::new(issue), members })
+    match forge.read_issue(repo, number).await {
+        Ok(issue) => Ok(SeenIssue::There { issue: Box::new(issue), members: BTreeSet::new() }),
+        Err(ForgeError::WrongKind { .. }) => Ok(SeenIssue::None),
+        Err(ForgeError::Gone { .. }) => Ok(SeenIssue::Gone),
+        Err(error) => Err(error),
+    }
 }
 
-async fn members(whose: &Whose<'_>, issue: &Issue) -> Result<BTreeSet<Login>, ForgeError> {
+async fn members(whose: &Whose<'_>, issue: &SeenIssue) -> Result<BTreeSet<Login>, ForgeError> {
+    let SeenIssue::There { issue, .. } = issue else { return Ok(BTreeSet::new()) };
     let asked = issue.assignees.iter().map(async |assignee| {
         let is_member = whose.forge.is_org_member(whose.org, assignee).await?;
         Ok::<_, ForgeError>(is_member.then(|| assignee.clone()))
@@ -158,28 +200,66 @@ async fn members(whose: &Whose<'_>, issue: &Issue) -> Result<BTreeSet<Login>, Fo
     Ok(members)
 }
 
-/// Everything that was said on an issue and its pull requests.
+/// What was said, and what those who said it may do.
+async fn heard(
+    forge: &dyn Forge,
+    target: Target<'_>,
+    issue: &SeenIssue,
+    pulls: &[(IssueNumber, Option<PullState>)],
+    known: Result<Words, ForgeError>,
+) -> Result<people::Judged, ForgeError> {
+    let spoken = spoken(forge, target.repo, issue, pulls, known?).await?;
+    people::judge(forge, target, spoken).await
+}
+
+/// What was said, by where.
+type Words = BTreeMap<IssueNumber, Vec<Remark>>;
+
+/// What was said on the issue and the pull requests that a bottle is known to have.
+async fn known_words(forge: &dyn Forge, target: Target<'_>) -> Result<Words, ForgeError> {
+    let Target { repo, bottle: Some(bottle), .. } = target else { return Ok(Words::new()) };
+    let on_issue = bottle.home.issue.iter().map(|issue| (*issue, false));
+    let on_pulls = bottle.pull_requests.iter().map(|pull| (*pull, true));
+    let read = on_issue.chain(on_pulls).map(|(on, is_pull)| words(forge, repo, on, is_pull));
+    Ok(try_join_all(read).await?.into_iter().collect())
+}
+
+/// Everything that was said on an issue and its pull requests, of which some is known.
 async fn spoken(
     forge: &dyn Forge,
     repo: &RepoName,
     issue: &SeenIssue,
     pulls: &[(IssueNumber, Option<PullState>)],
+    mut known: Words,
 ) -> Result<Vec<Remark>, ForgeError> {
-    let on_issue = async {
-        match issue {
-            SeenIssue::There { issue, .. } => comments(forge, repo, issue.number).await,
-            SeenIssue::Gone | SeenIssue::None | SeenIssue::Elsewhere(_) => Ok(vec![]),
-        }
+    let on_issue = match issue {
+        SeenIssue::There { issue, .. } => Some((issue.number, false)),
+        SeenIssue::Gone | SeenIssue::None | SeenIssue::Elsewhere(_) => None,
     };
-    let there = pulls.iter().filter(|(_, state)| state.is_some()).map(|(pull, _)| *pull);
-    let on_pulls = try_join_all(there.map(async |pull| {
-        tokio::try_join!(comments(forge, repo, pull), reviews(forge, repo, pull))
-    }));
-    let (mut spoken, on_pulls) = tokio::try_join!(on_issue, on_pulls)?;
-    spoken.extend(
-        on_pulls.into_iter().flat_map(|(comments, reviews)| comments.into_iter().chain(reviews)),
-    );
+    let there = pulls.iter().filter(|(_, state)| state.is_some()).map(|(pull, _)| (*pull, true));
+    let mut spoken = vec![];
+    let mut unread = vec![];
+    for (on, is_pull) in on_issue.into_iter().chain(there) {
+        match known.remove(&on) {
+            Some(remarks) => spoken.extend(remarks),
+            None => unread.push(words(forge, repo, on, is_pull)),
+        }
+    }
+    spoken.extend(try_join_all(unread).await?.into_iter().flat_map(|(_, remarks)| remarks));
     Ok(spoken)
+}
+
+/// What was said on one number.
+async fn words(
+    forge: &dyn Forge,
+    repo: &RepoName,
+    on: IssueNumber,
+    is_pull: bool,
+) -> Result<(IssueNumber, Vec<Remark>), ForgeError> {
+    let reviews = async { if is_pull { reviews(forge, repo, on).await } else { Ok(vec![]) } };
+    let (mut words, reviews) = tokio::try_join!(comments(forge, repo, on), reviews)?;
+    words.extend(reviews);
+    Ok((on, words))
 }
 
 async fn comments(

@@ -19,7 +19,7 @@ use protocol::{
     ids::{IssueNumber, Login, RepoName},
     limits,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::pulse::Pulse;
 use crate::{
@@ -29,6 +29,9 @@ use crate::{
 
 /// A pause longer than this inside a body ends it (CASES 15).
 const IDLE: Duration = Duration::from_secs(5);
+/// Bodies collected at a time before it is known who sends them: 80 MiB at most. A forge sends few
+/// at a time.
+const BODIES_MAX: usize = 16;
 
 /// What the routes need.
 #[derive(Debug, Clone)]
@@ -47,12 +50,20 @@ pub struct Hooks {
     pub pulse: Arc<Pulse>,
 }
 
+/// The route's state.
+#[derive(Debug)]
+struct Served {
+    hooks: Hooks,
+    /// A permit for each body that may be collected.
+    bodies: Semaphore,
+}
+
 /// The routes of the daemon's HTTP server.
 pub fn routes(hooks: Hooks) -> Router {
     Router::new()
         .route("/hooks/gitea", post(receive).fallback(wrong_method))
         .route("/healthz", get(|| async { "ok\n" }))
-        .with_state(Arc::new(hooks))
+        .with_state(Arc::new(Served { hooks, bodies: Semaphore::new(BODIES_MAX) }))
 }
 
 /// The lane that hints about a number wait in.
@@ -71,7 +82,8 @@ async fn wrong_method() -> Response {
     with(answer(StatusCode::METHOD_NOT_ALLOWED, text), header::ALLOW, "POST")
 }
 
-async fn receive(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Body) -> Response {
+async fn receive(State(served): State<Arc<Served>>, headers: HeaderMap, body: Body) -> Response {
+    let hooks = &served.hooks;
     if headers.contains_key(header::CONTENT_ENCODING) {
         return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, "deliver without a content encoding");
     }
@@ -80,30 +92,49 @@ async fn receive(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Body
     if !is_json(&headers) {
         return unreadable(&DeliveryError::ContentType);
     }
+    let Ok(permit) = served.bodies.try_acquire() else {
+        return missed(hooks, "too many deliveries at a time; deliver it again");
+    };
+    let body = match verified(hooks, &headers, body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    drop(permit);
+    hooks.pulse.delivered(clock::now());
+    let delivery = match read_gitea(&headers, &body) {
+        Ok(delivery) => delivery,
+        Err(error) => return unreadable(&error),
+    };
+    accept(hooks, delivery).await
+}
+
+/// The body of a delivery that is signed by the forge, or what is answered to another.
+async fn verified(hooks: &Hooks, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Response> {
     let body = match tokio::time::timeout(limits::WEBHOOK_TIMEOUT, whole(body)).await {
         Ok(Ok(body)) => body,
         Ok(Err(refusal)) => {
             if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 hooks.pulse.missed.notify_one();
             }
-            return refusal;
+            return Err(refusal);
         }
-        Err(_) => return answer(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
+        Err(_) => return Err(answer(StatusCode::REQUEST_TIMEOUT, "the body came too slowly")),
     };
-    if let Err(error) = verify_gitea(&hooks.secrets, &headers, &body) {
+    if let Err(error) = verify_gitea(&hooks.secrets, headers, &body) {
         tracing::warn!(%error, "refused a delivery");
         hooks.pulse.refused();
-        return answer(
+        return Err(answer(
             StatusCode::UNAUTHORIZED,
             "the signature is missing or wrong; compare the webhook's secret",
-        );
+        ));
     }
-    hooks.pulse.delivered(clock::now());
-    let delivery = match read_gitea(&headers, &body) {
-        Ok(delivery) => delivery,
-        Err(error) => return unreadable(&error),
-    };
-    accept(&hooks, delivery).await
+    Ok(body)
+}
+
+/// Forges do not repeat: what cannot be taken is looked for.
+fn missed(hooks: &Hooks, text: &str) -> Response {
+    hooks.pulse.missed.notify_one();
+    with(answer(StatusCode::SERVICE_UNAVAILABLE, text), header::RETRY_AFTER, "30")
 }
 
 /// Reads the body up to the limit; each part must come in time.
@@ -156,11 +187,7 @@ async fn accept(hooks: &Hooks, delivery: Delivery) -> Response {
         Ok(Hinted::Known) => answer(StatusCode::OK, "known already"),
         Err(error) => {
             tracing::error!(%error, "cannot store a delivery");
-            // Forges do not repeat: it is looked for.
-            hooks.pulse.missed.notify_one();
-            let refusal =
-                answer(StatusCode::SERVICE_UNAVAILABLE, "cannot store it now; deliver it again");
-            with(refusal, header::RETRY_AFTER, "30")
+            missed(hooks, "cannot store it now; deliver it again")
         }
     }
 }

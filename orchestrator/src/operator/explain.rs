@@ -1,12 +1,12 @@
 //! Why an issue runs or does not.
 
-use orchestrator_core::policy::{Check, Finding};
+use orchestrator_core::policy::{Check, Finding, Why};
 use protocol::{
     error::{ErrorCode, RpcError},
     operator::{Condition, Explanation, Outcome, Subject},
 };
 
-use super::{Operator, forge, internal, row};
+use super::{Operator, forge, internal, no_issue, row};
 use crate::{daemon::LookError, store::Listed};
 
 impl Operator {
@@ -20,6 +20,12 @@ impl Operator {
                 RpcError::new(ErrorCode::Conflict, error.to_string()).hint("ask again")
             }
         })?;
+        let gone = |mut check: Condition| {
+            if check.code.as_deref() == Some(Why::Gone.code()) {
+                check.sentence = no_issue(&repo, number);
+            }
+            check
+        };
         let bottle = match seen.bottle {
             Some(slug) => Some(self.bottle_of(&Subject::Bottle(slug)).await?),
             None => None,
@@ -29,7 +35,7 @@ impl Operator {
             runs: failed.is_none(),
             code: failed.and_then(|check| check.code.clone()),
             bottle: bottle.as_ref().map(|bottle| row(Listed::from(bottle), &self.daemon.laws())),
-            checks: seen.checks.into_iter().map(condition).collect(),
+            checks: seen.checks.into_iter().map(condition).map(gone).collect(),
             repo,
             number,
         })

@@ -2,12 +2,12 @@
 
 use orchestrator_core::{bottle::Origin, prompt};
 use protocol::{
-    error::RpcError,
-    ids::{AgentName, RepoName},
+    error::{ErrorCode, RpcError},
+    ids::{AgentName, ProfileName, RepoName},
     operator::StartRequest,
 };
 
-use super::{Operator, forge, invalid};
+use super::{Operator, invalid, no_issue};
 use crate::{config::Agent, life::Order};
 
 impl Operator {
@@ -25,13 +25,25 @@ impl Operator {
         if let Some(missing) =
             request.bottles.iter().find(|name| !config.profiles.contains_key(name))
         {
-            return Err(invalid(format!("there is no bottle profile {missing:?}"))
-                .hint("write bottles/<name>.toml"));
+            let known: Vec<&str> = config.profiles.keys().map(ProfileName::as_str).collect();
+            let hint = match known.as_slice() {
+                [] => "write bottles/<name>.toml".to_owned(),
+                known => format!("there are: {}; or write bottles/<name>.toml", known.join(", ")),
+            };
+            let what = format!("there is no bottle profile {:?}", missing.as_str());
+            return Err(invalid(what).hint(hint));
         }
         let repo = self.repo(request.repo.clone())?;
-        let repository = self.daemon.forge.repository(&repo).await.map_err(forge)?;
+        let repository = self.daemon.forge.repository(&repo).await.map_err(super::forge)?;
         if let Some(issue) = request.issue {
-            self.daemon.forge.read_issue(&repo, issue).await.map_err(forge)?;
+            let there = self.daemon.forge.read_issue(&repo, issue).await;
+            there.map_err(|error| match error {
+                forge::ForgeError::Gone { .. } => {
+                    RpcError::new(ErrorCode::NotFound, no_issue(&repo, issue))
+                        .hint("check the number")
+                }
+                other => super::forge(other),
+            })?;
         }
         let base = repository.default_branch.parse();
         let profiles = if request.bottles.is_empty() {

@@ -13,6 +13,8 @@ use std::{
 use nix::fcntl::{Flock, FlockArg};
 use tempfile::TempDir;
 
+use crate::support::{block_on, code_unread, output_of};
+
 pub(crate) fn orchestrate(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrate"));
     command.args(arguments).env_clear().env("HOME", home).env("RUST_LOG", "off");
@@ -23,7 +25,7 @@ pub(crate) fn orchestrate(home: &Path, arguments: &[&str]) -> Command {
 }
 
 fn run(home: &TempDir, arguments: &[&str]) -> Output {
-    orchestrate(home.path(), arguments).output().unwrap()
+    block_on(output_of(orchestrate(home.path(), arguments)))
 }
 
 /// Exit code, standard output and standard error, without the home's name.
@@ -98,6 +100,7 @@ fn wrong_command_lines_end_with_2_and_say_why() {
         &["resume", "7", "--slug", "#7", "--prompt", "x"],
         &["prune"],
         &["prune", "--older-than", "forever"],
+        &["prune", "--older-than", "3"],
         &["completions", "tcl"],
         &["status", "--json", "--jsn"],
         &["destroy", "--", "-rf"],
@@ -115,7 +118,9 @@ fn wrong_command_lines_end_with_2_and_say_why() {
 #[test]
 fn a_missing_daemon_is_told_with_what_to_do() {
     let home = home();
-    let mut text = String::new();
+    let mut text = told(&home, &["status"]);
+    fs::create_dir(home.path().join(".bot-bottle")).unwrap();
+    fs::write(home.path().join(".bot-bottle/config.toml"), "").unwrap();
     let cases: &[&[&str]] = &[
         &["status"],
         &["status", "--json"],
@@ -130,7 +135,10 @@ fn a_missing_daemon_is_told_with_what_to_do() {
         &["logs", "-f", "team/project#7"],
         &["status", "--watch"],
         &["prune", "--older-than", "30d", "--dry-run"],
+        &["status", "--config", "/nonexistent/config.toml"],
+        &["config", "check", "--config", "/nonexistent/config.toml"],
         &["backup", "/nonexistent/copy.db"],
+        &["backup", "/dev/null"],
     ];
     for arguments in cases {
         text.push_str(&told(&home, arguments));
@@ -245,7 +253,9 @@ fn completion_scripts_are_what_shells_read() {
     let script = run(&home, &["completions", "bash"]).stdout;
     let file = home.path().join("completion.bash");
     fs::write(&file, script).unwrap();
-    assert!(Command::new("bash").arg("-n").arg(&file).status().unwrap().success());
+    let mut bash = Command::new("bash");
+    bash.arg("-n").arg(&file).stdin(Stdio::null());
+    assert!(block_on(output_of(bash)).status.success());
 }
 
 // CASES 213
@@ -269,11 +279,9 @@ fn a_backup_needs_no_daemon_and_overwrites_nothing() {
 #[test]
 fn a_doctor_without_anything_tells_what_is_missing_and_what_to_do() {
     let home = home();
-    let output = orchestrate(home.path(), &["doctor", "--json"])
-        .env("LD_LIBRARY_PATH", "/nonexistent")
-        .env("DOCKER_HOST", "tcp://192.0.2.1:2375")
-        .output()
-        .unwrap();
+    let mut doctor = orchestrate(home.path(), &["doctor", "--json"]);
+    doctor.env("LD_LIBRARY_PATH", "/nonexistent").env("DOCKER_HOST", "tcp://192.0.2.1:2375");
+    let output = block_on(output_of(doctor));
     assert_eq!(output.status.code(), Some(1));
     let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let findings = findings.as_array().unwrap();
@@ -357,7 +365,9 @@ fn a_log_of_everything_holds_no_token() {
         false
     });
     let levels = "trace,hyper_util::client=trace,hyper=trace,reqwest::connect=trace,rustls=trace";
-    let output = orchestrate(home.path(), &["doctor"]).env("RUST_LOG", levels).output().unwrap();
+    let mut doctor = orchestrate(home.path(), &["doctor"]);
+    doctor.env("RUST_LOG", levels);
+    let output = block_on(output_of(doctor));
     assert!(asked.join().unwrap(), "the token was sent, so that it could have been printed");
     let log = [output.stdout, output.stderr].concat();
     let log = String::from_utf8_lossy(&log);
@@ -391,8 +401,15 @@ fn a_second_daemon_on_the_same_data_is_refused_by_the_first_ones_number() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains(&format!("another daemon (process {})", std::process::id())), "{error}");
-    assert!(error.contains("hint: "), "{error}");
+    assert!(error.contains("orchestrate status"), "{error}");
+    assert!(error.contains(&format!("stop process {}", std::process::id())), "{error}");
+    // It takes no calls before its forge has answered.
+    let asked = String::from_utf8(run(&home, &["status"]).stderr).unwrap();
+    let waits = format!("process {} runs but does not take calls yet", std::process::id());
+    assert!(asked.contains(&waits) && !asked.contains("start it"), "{asked}");
     drop(held);
+    let asked = String::from_utf8(run(&home, &["status"]).stderr).unwrap();
+    assert!(asked.contains("start it"), "{asked}");
 }
 
 // CASES 228
@@ -408,9 +425,8 @@ fn an_output_that_nobody_reads_is_a_success() {
         &["config", "schema"],
         &["doctor"],
     ] {
-        let mut child = orchestrate(home.path(), arguments).stdout(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+        let code = block_on(code_unread(orchestrate(home.path(), arguments)));
+        assert_eq!(code, Some(0), "{arguments:?}");
     }
 }
 
@@ -438,10 +454,9 @@ fn terminal_commands_in_errors_are_not_obeyed() {
         let text = [output.stdout, output.stderr].concat();
         assert!(!text.contains(&0x1b), "{arguments:?}: {}", String::from_utf8_lossy(&text));
     }
-    let output = orchestrate(home.path(), &["start", "--agent", "a", "--prompt", "x"])
-        .env("FORGE_ISSUE_NUMBER", issue)
-        .output()
-        .unwrap();
+    let mut start = orchestrate(home.path(), &["start", "--agent", "a", "--prompt", "x"]);
+    start.env("FORGE_ISSUE_NUMBER", issue);
+    let output = block_on(output_of(start));
     assert_eq!(output.status.code(), Some(2));
     assert!(!output.stderr.contains(&0x1b), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -46,6 +46,8 @@ struct Memory {
     hangs: AtomicBool,
     /// It answers nobody.
     away: AtomicBool,
+    /// A container's log never ends.
+    stalls: AtomicBool,
 }
 
 impl Memory {
@@ -60,6 +62,12 @@ impl Memory {
         }
         let refused = EngineError::Unreachable { what: "a call".to_owned(), source: "cut".into() };
         if fails { Err(refused) } else { Ok(()) }
+    }
+
+    async fn stall(&self) {
+        if self.stalls.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn states(&self) -> Vec<(String, Container)> {
@@ -99,7 +107,18 @@ impl Engine for Memory {
         self.call(slug, role, None)
     }
     async fn output(&self, _: &Slug, _: Role, _: usize) -> Result<String, EngineError> {
+        self.stall().await;
         Ok("what the agent wrote".to_owned())
+    }
+    async fn output_after(
+        &self,
+        _: &Slug,
+        _: Role,
+        _: Option<jiff::Timestamp>,
+        _: usize,
+    ) -> Result<Vec<(jiff::Timestamp, String)>, EngineError> {
+        self.stall().await;
+        Ok(vec![])
     }
     async fn changed(&self) -> Result<Change, EngineError> {
         std::future::pending().await
@@ -193,7 +212,8 @@ impl Rig {
 }
 
 fn awaken() -> Effect {
-    let prompt = Prompt { source: "a test".to_owned(), text: "fix the bug".to_owned() };
+    let prompt =
+        Prompt { source: "a test".to_owned(), text: "fix the bug".to_owned(), saying: None };
     Effect::Awaken { run: NonZeroU32::MIN, prompts: vec![prompt] }
 }
 
@@ -285,6 +305,20 @@ async fn a_record_that_cannot_be_written_keeps_no_container() {
     assert_eq!(rig.run(&Effect::Remove {}).await, Event::Cleaned {});
     assert_eq!(rig.engine.states(), []);
     assert!(!root.exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_stalls_keeps_no_container() {
+    let rig = Rig::new(Memory::default()).await;
+    rig.run(&awaken()).await;
+    rig.engine.stalls.store(true, Ordering::SeqCst);
+    let slug = &rig.bottle.slug;
+    let last = rig.executor.output(slug, 100).await;
+    assert!(matches!(last, Err(EngineError::Unreachable { .. })), "{last:?}");
+    let next = rig.executor.output_after(slug, None, 100).await;
+    assert!(matches!(next, Err(EngineError::Unreachable { .. })), "{next:?}");
+    assert_eq!(rig.run(&Effect::Remove {}).await, Event::Cleaned {});
+    assert_eq!(rig.engine.states(), []);
 }
 
 // CASES 175: a process that the kernel does not let die, of one bottle among many.

@@ -3,7 +3,10 @@
 mod host;
 mod rights;
 
-use std::{collections::BTreeSet, num::NonZeroU32};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use jiff::Timestamp;
 use orchestrator::{
@@ -136,6 +139,7 @@ fn sight() -> Sight {
         },
         pulls: vec![],
         remarks: vec![],
+        permissions: BTreeMap::new(),
     }
 }
 

@@ -5,7 +5,7 @@ mod faults;
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -17,6 +17,8 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::support::{Disk, queued};
 
 const CHILD: &str = "BOT_BOTTLE_TEST_STORE";
+/// For the child, which ends by itself when it stalls.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Makes the child write the log back after each commit.
 const CHECKPOINTS: &str = "BOT_BOTTLE_TEST_CHECKPOINTS";
 
@@ -24,6 +26,8 @@ const CHECKPOINTS: &str = "BOT_BOTTLE_TEST_CHECKPOINTS";
 #[tokio::test(flavor = "multi_thread")]
 async fn child() {
     let Some(path) = std::env::var_os(CHILD) else { return };
+    // Whatever hangs.
+    nix::unistd::alarm::set(u32::try_from(PATIENCE.as_secs()).unwrap());
     let connection = open(Path::new(&path)).unwrap();
     if std::env::var_os(CHECKPOINTS).is_some() {
         connection.pragma_update(None, "wal_autocheckpoint", 1).unwrap();
@@ -46,6 +50,16 @@ async fn child() {
         });
     }
     writers.join_all().await;
+}
+
+/// Ended when it is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// Keys of writes that the child was told are on disk.
@@ -81,8 +95,8 @@ fn what_was_answered_survives_a_kill() {
         if checkpoints {
             command.env(CHECKPOINTS, "");
         }
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut child = Ended(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let mut told = Vec::new();
         let mut until = None;
         while let Some(Ok(line)) = lines.next() {
@@ -92,11 +106,11 @@ fn what_was_answered_survives_a_kill() {
             }
             // Enough to have been among others.
             if told.len() > 8 && until.is_some_and(|until| Instant::now() > until) {
-                child.kill().unwrap();
+                child.0.kill().unwrap();
                 until = None;
             }
         }
-        child.wait().unwrap();
+        drop(child);
         assert!(told.len() > 8, "{} writes in {wait} ms", told.len());
         assert_kept(&path, &told);
     }

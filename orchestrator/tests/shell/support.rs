@@ -4,7 +4,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
     num::NonZeroU32,
+    process::{Command, Output, Stdio},
     str::FromStr,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -30,6 +32,31 @@ where
 
 pub(crate) fn number(number: u64) -> IssueNumber {
     number.try_into().unwrap()
+}
+
+/// For a program to end, on a machine that builds at the same time.
+const PROGRAM_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a program says, if it ends; it is killed if it does not.
+pub(crate) async fn output_of(command: Command) -> Output {
+    let mut command = tokio::process::Command::from(command);
+    let output = command.kill_on_drop(true).output();
+    tokio::time::timeout(PROGRAM_PATIENCE, output).await.expect("it ends").unwrap()
+}
+
+/// The exit code of a program whose output nobody reads.
+pub(crate) async fn code_unread(command: Command) -> Option<i32> {
+    let mut command = tokio::process::Command::from(command);
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = tokio::time::timeout(PROGRAM_PATIENCE, child.wait()).await;
+    ended.expect("it ends").unwrap().code()
+}
+
+/// For tests without a runtime.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(work)
 }
 
 /// A directory with a store in it.
@@ -99,7 +126,11 @@ pub(crate) fn queued(slug: &str, serial: u32, issue: u64) -> Bottle {
         pull_requests: vec![],
         claims: Claims::default(),
         heard: BTreeSet::new(),
-        waiting: vec![Prompt { source: "a test".to_owned(), text: "do it".to_owned() }],
+        waiting: vec![Prompt {
+            source: "a test".to_owned(),
+            text: "do it".to_owned(),
+            saying: None,
+        }],
         asked_at: None,
         rights: Rights::Seen { at: Timestamp::now() },
         runs: 0,

@@ -125,6 +125,8 @@ impl Forge for Gitea {
             name: found.full_name,
             default_branch: found.default_branch.unwrap_or_default(),
             archived: found.archived.unwrap_or_default(),
+            has_issues: found.has_issues.unwrap_or(true),
+            has_pull_requests: found.has_pull_requests.unwrap_or(true),
         })
     }
 

@@ -161,6 +161,10 @@ pub struct Repository {
     pub default_branch: String,
     /// Nothing can be written to it.
     pub archived: bool,
+    /// Its issues are to be seen. Switched off, each is answered as if it were gone.
+    pub has_issues: bool,
+    /// Its pull requests are to be seen, likewise.
+    pub has_pull_requests: bool,
 }
 
 /// An issue or pull request that has changed.

@@ -6,7 +6,7 @@ use protocol::error::{ErrorCode, RpcError};
 use serde_json::Value;
 
 use crate::{
-    fake::Fake,
+    fake::{Fake, PATIENCE},
     process::{self, Bottle},
 };
 
@@ -136,9 +136,9 @@ async fn a_reader_that_goes_away_is_success() {
         .env("BOTTLE", env!("CARGO_BIN_EXE_bottle"))
         .env("BOT_BOTTLE_SOCKET", fake.socket())
         .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
     assert!(text(&output.stdout).starts_with("comment 301 by widget-bot"));
     assert_eq!(text(&output.stderr), "0\n");
 }

@@ -226,7 +226,13 @@ impl Forge for Fake {
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
         let default = self.state.lock().unwrap().default_branch.clone();
         let default_branch = default.unwrap_or_else(|| "main".to_owned());
-        Ok(Repository { name: repo.clone(), default_branch, archived: false })
+        Ok(Repository {
+            name: repo.clone(),
+            default_branch,
+            archived: false,
+            has_issues: true,
+            has_pull_requests: true,
+        })
     }
 
     async fn read_issue(&self, _: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError> {

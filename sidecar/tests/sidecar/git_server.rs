@@ -15,6 +15,9 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command, task::JoinSet};
 
+/// For one command of git.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// What was asked: method, path with query, headers.
 pub(crate) type Asked = (String, HeaderMap);
 
@@ -51,7 +54,7 @@ pub(crate) async fn git(dir: &Path, args: &[&str]) -> (bool, String) {
     ] {
         command.env(name, value);
     }
-    let output = command.output().await.unwrap();
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
@@ -179,6 +182,7 @@ async fn cgi(root: &Path, request: Request<Incoming>) -> Response<Full<Bytes>> {
         .env("GIT_PROTOCOL", header("git-protocol"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();

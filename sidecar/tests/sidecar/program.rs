@@ -4,7 +4,7 @@ use std::{
     io::Read as _,
     os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -45,6 +45,13 @@ fn command(dir: &Path) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// What it says when it ends by itself.
+async fn output_of(command: Command) -> Output {
+    let mut command = tokio::process::Command::from(command);
+    let output = command.kill_on_drop(true).output();
+    tokio::time::timeout(Duration::from_secs(30), output).await.expect("it ends").unwrap()
 }
 
 impl Program {
@@ -179,15 +186,17 @@ async fn sigterm_ends_it_in_order() {
 #[tokio::test]
 async fn a_second_one_on_the_same_sockets_does_not_start() {
     let program = Program::start().await;
-    let output = command(program.dir.path()).output().unwrap();
+    let output = output_of(command(program.dir.path())).await;
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("another process answers on the socket"), "{said}");
 }
 
-#[test]
-fn a_wrong_command_line_is_said() {
-    let output = Command::new(env!("CARGO_BIN_EXE_sidecar")).arg("--agent-dir").output().unwrap();
+#[tokio::test]
+async fn a_wrong_command_line_is_said() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar"));
+    command.arg("--agent-dir");
+    let output = output_of(command).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--agent-dir"));
 }

@@ -149,7 +149,8 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        let mut command = std::process::Command::new("docker");
+        let mut command = std::process::Command::new("timeout");
+        command.args(["--kill-after=1", "55", "docker"]);
         // One that was not made cannot be removed; what is left has no reader here.
         drop(command.args(["rm", "--force", "--volumes"]).args(&self.names).output());
         drop(fs::remove_dir_all(&self.root));

@@ -16,6 +16,8 @@ pub(crate) struct Forge {
     registry: Mutex<Registry>,
     pub(crate) base_url: String,
     pub(crate) git: GitStore,
+    /// Held while one merges: two merges at once would each start from the other's base.
+    pub(crate) merging: tokio::sync::Mutex<()>,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) requests: RequestLog,
     pub(crate) faults: FaultPlan,
@@ -28,6 +30,7 @@ impl Forge {
             registry: Mutex::new(Registry { base_url: base_url.clone(), ..Registry::default() }),
             base_url,
             git: GitStore::new(folder),
+            merging: tokio::sync::Mutex::default(),
             deliveries,
             requests: RequestLog::default(),
             faults: FaultPlan::default(),

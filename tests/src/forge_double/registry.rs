@@ -137,6 +137,15 @@ pub(crate) struct Hook {
     pub(crate) created: Moment,
 }
 
+/// A part of a repository that its owner can switch off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// Its issues.
+    Issues,
+    /// Its pull requests.
+    PullRequests,
+}
+
 /// A repository and all that hangs on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Repo {
@@ -144,6 +153,8 @@ pub(crate) struct Repo {
     pub(crate) path: RepoPath,
     pub(crate) is_private: bool,
     pub(crate) is_archived: bool,
+    /// What is switched off: it answers as if nothing of it were there.
+    pub(crate) units_off: BTreeSet<Unit>,
     pub(crate) default_branch: String,
     pub(crate) collaborators: BTreeMap<String, Access>,
     pub(crate) labels: Vec<Label>,
@@ -163,7 +174,14 @@ impl Repo {
     /// # Errors
     /// 404 as Gitea answers it.
     pub(crate) fn issue(&self, number: u64) -> Result<&Issue, Refusal> {
-        self.issues.get(&number).ok_or_else(Refusal::not_found)
+        let issue = self.issues.get(&number).filter(|issue| self.shows(issue));
+        issue.ok_or_else(Refusal::not_found)
+    }
+
+    /// Whether the unit of an issue or pull request is on.
+    pub(crate) fn shows(&self, issue: &Issue) -> bool {
+        let unit = if issue.pull.is_some() { Unit::PullRequests } else { Unit::Issues };
+        !self.units_off.contains(&unit)
     }
 }
 

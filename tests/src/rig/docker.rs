@@ -137,11 +137,12 @@ impl Docker {
     /// Removes the installation's containers and network. To be called when the daemon has ended.
     pub(super) fn clean(&self) -> Result<(), Fault> {
         let instance = self.instance()?.unwrap_or_default();
-        let mut command = std::process::Command::new("/bin/sh");
+        let mut command = std::process::Command::new("timeout");
         if let Some(host) = self.host() {
             command.env("DOCKER_HOST", host);
         }
         let cleaned = command
+            .args(["--kill-after=1", "120", "/bin/sh"])
             .args(["-c", CLEAN, "sh", &self.network, &instance])
             // A second Ctrl-C in a terminal is not for it either.
             .process_group(0)
@@ -164,7 +165,9 @@ impl Drop for Docker {
 }
 
 async fn run(host: Option<&str>, words: &[&str]) -> Result<String, Fault> {
-    let mut command = Command::new("docker");
+    let mut command = Command::new("timeout");
+    // No call may hang a test.
+    command.args(["--kill-after=1", "55", "docker"]);
     if let Some(host) = host {
         command.env("DOCKER_HOST", host);
     }

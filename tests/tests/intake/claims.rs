@@ -1,6 +1,6 @@
 //! Whose a pull request is says the forge, never a sidecar.
 
-use e2e::forge_double::NewIssue;
+use e2e::forge_double::{Fault as ForgeFault, FaultKind, NewIssue};
 use orchestrator_core::bottle::Reason;
 
 use crate::installation::{Fault, Installation, REPO, issue_number};
@@ -71,5 +71,26 @@ async fn a_true_claim_is_confirmed_without_a_webhook() -> Result<(), Fault> {
         Ok(it.bottle(&slug).await?.pull_requests == [issue_number(pull)?])
     })
     .await?;
+    it.finish().await
+}
+
+// It may claim what nobody can read: that keeps its bottle neither from news nor from its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_cannot_be_read_stays_open_and_is_in_nobodys_way() -> Result<(), Fault> {
+    let it = Installation::start().await?;
+    let (issue, slug) = it.working().await?;
+    it.forge.fault(ForgeFault::new(FaultKind::Status(500)).on_path("/pulls/999").times(usize::MAX));
+    it.forge.fault(ForgeFault::new(FaultKind::Html200).on_path("/pulls/998").times(usize::MAX));
+    for number in [998, 999] {
+        it.claim(&slug, number).await?;
+    }
+    it.finish_run(&slug).await?;
+    it.forge.comment("bob", REPO, issue, "All the same.").await?;
+    it.wait_until_told(&slug, "| All the same.").await?;
+    assert_eq!(it.bottle(&slug).await?.claims.open, [issue_number(998)?, issue_number(999)?]);
+    it.forge.clear_faults();
+    it.forge.comment("mallory", REPO, issue, "Look again.").await?;
+    it.until("the claims are denied", async || Ok(it.bottle(&slug).await?.claims.open.is_empty()))
+        .await?;
     it.finish().await
 }

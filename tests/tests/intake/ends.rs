@@ -1,6 +1,6 @@
 //! What ends a bottle, whatever it does.
 
-use e2e::forge_double::{DeliveryFault, DeliveryFaultKind};
+use e2e::forge_double::{DeliveryFault, DeliveryFaultKind, Fault as ForgeFault, FaultKind};
 use orchestrator_core::bottle::Reason;
 use protocol::ids::IssueNumber;
 
@@ -99,5 +99,38 @@ async fn news_in_the_wrong_order_ends_where_the_forge_stands() -> Result<(), Fau
     it.forge.release_held();
     it.settled().await?;
     assert!(it.bottles().await?.is_empty());
+    it.finish().await
+}
+
+// Anybody can write what is too long to be read: that keeps no bottle at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_and_cannot_be_read_keeps_no_bottle_from_its_end() -> Result<(), Fault> {
+    let it = Installation::start().await?;
+    for kind in [FaultKind::Huge(9 * 1024 * 1024), FaultKind::Status(500)] {
+        let (issue, slug) = it.working().await?;
+        it.finish_run(&slug).await?;
+        it.settled().await?;
+        let comments = format!("/issues/{issue}/comments");
+        it.forge.fault(ForgeFault::new(kind).on_path(&comments).times(usize::MAX));
+        let before = it.requests(&comments);
+        it.forge.comment("bob", REPO, issue, "Hear me.").await?;
+        it.until(
+            "it is put off and asked again",
+            async || Ok(it.requests(&comments) >= before + 2),
+        )
+        .await?;
+        assert_eq!(it.bottle(&slug).await?.state.word(), "frozen");
+        it.forge.unlabel("alice", REPO, issue, LABEL).await?;
+        it.wait_for_end(&slug, Reason::Unlabelled).await?;
+        it.forge.clear_faults();
+    }
+    // What is put off is not lost.
+    let (issue, slug) = it.working().await?;
+    it.finish_run(&slug).await?;
+    it.settled().await?;
+    let comments = format!("/issues/{issue}/comments");
+    it.forge.fault(ForgeFault::new(FaultKind::Status(500)).on_path(&comments).times(1));
+    it.forge.comment("bob", REPO, issue, "Hear me.").await?;
+    it.wait_until_told(&slug, "| Hear me.").await?;
     it.finish().await
 }

@@ -100,14 +100,20 @@ impl Installation {
 
     /// Ends the bottle's run well, and waits until it sleeps.
     pub(crate) async fn finish_run(&self, slug: &Slug) -> Result<(), Fault> {
+        self.end_run(slug).await?;
+        self.until("it sleeps", async || Ok(self.bottle(slug).await?.state.word() == "frozen"))
+            .await
+    }
+
+    /// Ends the bottle's run well. If something waits for it, it may not sleep for long.
+    pub(crate) async fn end_run(&self, slug: &Slug) -> Result<(), Fault> {
         let run = self.bottle(slug).await?.current_run().ok_or("it does not run")?;
         let summary = "done".to_owned();
         for news in [News::Done { status: DoneStatus::Success, summary }, News::Exited { code: 0 }]
         {
             self.tell(slug, Event::News { run, news }).await?;
         }
-        self.until("it sleeps", async || Ok(self.bottle(slug).await?.state.word() == "frozen"))
-            .await
+        Ok(())
     }
 
     /// Pushes to the bottle's branch and opens its pull request, as its sidecar would. Its number.
@@ -123,6 +129,12 @@ impl Installation {
         let run = self.bottle(slug).await?.current_run().ok_or("it does not run")?;
         let news = News::PrOpened { number: issue_number(number)? };
         self.tell(slug, Event::News { run, news }).await
+    }
+
+    /// What an operator types.
+    pub(crate) async fn type_in(&self, slug: &Slug, text: &str) -> Result<(), Fault> {
+        let prompts = vec![orchestrator_core::prompt::for_operator(text)];
+        self.tell(slug, Event::Wake { prompts, heard: vec![] }).await
     }
 
     async fn tell(&self, slug: &Slug, event: Event) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! A repository that is renamed, archived or gone.
 
-use e2e::forge_double::{Fault as ForgeFault, FaultKind};
-use orchestrator_core::policy::Finding;
+use e2e::forge_double::{Fault as ForgeFault, FaultKind, Unit};
+use orchestrator_core::{bottle::Reason, policy::Finding};
 
 use crate::installation::{Fault, Installation, LABEL, REPO, issue_number, repo};
 
@@ -68,6 +68,37 @@ async fn a_forge_that_fails_ends_nobody_and_is_asked_again() -> Result<(), Fault
     }
     it.forge.unlabel("alice", REPO, issue, LABEL).await?;
     it.wait_for(issue, "destroyed").await?;
+    it.finish().await
+}
+
+// Issues or pull requests that are switched off answer as if they were gone.
+// CASES 29
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_switched_off_is_not_gone() -> Result<(), Fault> {
+    let it = Installation::start_polling("1s").await?;
+    let (issue, slug) = it.working().await?;
+    let pull = it.open_pull(&slug).await?;
+    it.until("its pull request is known", async || {
+        Ok(!it.bottle(&slug).await?.pull_requests.is_empty())
+    })
+    .await?;
+    for (unit, number) in [(Unit::Issues, issue), (Unit::PullRequests, pull)] {
+        it.forge.switch_unit("alice", REPO, unit, false).await?;
+        let told = it.daemon.daemon().explain(&repo()?, issue_number(issue)?).await;
+        let told = told.err().ok_or("it was seen")?.to_string();
+        assert!(told.contains("switched off"), "{told}");
+        let item = format!("/issues/{number}");
+        let before = it.requests(&item);
+        // The first of the daemon's own looks is over when the second begins.
+        it.until("it is looked at", async || Ok(it.requests(&item) >= before + 2)).await?;
+        assert_eq!(it.bottle(&slug).await?.state.word(), "running");
+        if unit == Unit::Issues {
+            it.forge.switch_unit("alice", REPO, unit, true).await?;
+        }
+    }
+    // The issue decides even while the pull requests are hidden.
+    it.forge.close("alice", REPO, issue).await?;
+    it.wait_for_end(&slug, Reason::IssueClosed).await?;
     it.finish().await
 }
 

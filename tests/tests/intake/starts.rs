@@ -116,3 +116,27 @@ async fn first_failure(it: &Installation, issue: u64) -> Result<Option<String>, 
     let failed = told.checks.into_iter().find(|check| check.finding == Finding::Fail);
     Ok(failed.and_then(|check| check.code))
 }
+
+// What people ask for under the kill switch is done when it is lifted, long before a poll comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_kill_switch_held_back_is_done_when_it_is_lifted() -> Result<(), Fault> {
+    let it = Installation::start().await?;
+    let (old, slug) = it.working().await?;
+    it.finish_run(&slug).await?;
+    it.settled().await?;
+    let switch = it.daemon.daemon().config.kill_switch_file();
+    std::fs::write(&switch, "")?;
+    it.forge.comment("bob", REPO, old, "When you can.").await?;
+    let new = it.issue().await?;
+    it.forge.label("alice", REPO, new, LABEL).await?;
+    it.forge.assign("alice", REPO, new, BOT).await?;
+    it.settled().await?;
+    assert_eq!(it.bottle(&slug).await?.state.word(), "frozen");
+    assert_eq!(it.bottles().await?.len(), 1);
+    let before = it.requests("");
+    std::fs::remove_file(&switch)?;
+    it.wait_until_told(&slug, "| When you can.").await?;
+    it.wait_for(new, "running").await?;
+    assert!(it.requests("") > before);
+    it.finish().await
+}

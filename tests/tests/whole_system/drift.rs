@@ -51,8 +51,17 @@ async fn a_container_of_ours_that_no_record_knows_is_removed_and_no_other() -> R
         )
         .await?,
     ];
+    // As after a restored backup: nothing goes before somebody has looked.
+    let switch = rig.data_dir().join("kill-switch");
+    std::fs::write(&switch, "")?;
     let ours = [("instance", instance.as_str()), ("role", "bottle")];
     let orphan = Made::new(&rig, "implementer-zzzzz", &ours).await?;
+    wait_until_for(RECONCILED, "the orphan is seen", async || {
+        rig.log().contains("kept while the kill switch is on")
+    })
+    .await?;
+    assert!(rig.docker.state(&orphan.0).await.is_some());
+    std::fs::remove_file(&switch)?;
     wait_until_for(RECONCILED, "the orphan is removed", async || {
         rig.docker.state(&orphan.0).await.is_none()
     })
@@ -121,7 +130,8 @@ async fn a_test_that_fails_leaves_nothing_behind() -> Result<(), Fault> {
     assert!(!is_alive(pid), "the daemon lives");
     assert!(!dir.exists(), "{} is there", dir.display());
     let docker = async |words: &[&str]| {
-        tokio::process::Command::new("docker")
+        tokio::process::Command::new("timeout")
+            .args(["--kill-after=1", "55", "docker"])
             .args(words)
             .output()
             .await
@@ -166,7 +176,8 @@ impl Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        let mut command = std::process::Command::new("docker");
+        let mut command = std::process::Command::new("timeout");
+        command.args(["--kill-after=1", "55", "docker"]);
         // The daemon may have removed it, as it should.
         drop(command.args(["rm", "--force", &self.0]).output());
     }

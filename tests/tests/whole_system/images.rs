@@ -28,6 +28,8 @@ struct Image(String);
 
 impl Drop for Image {
     fn drop(&mut self) {
-        drop(std::process::Command::new("docker").args(["rmi", "--force", &self.0]).output());
+        let mut command = std::process::Command::new("timeout");
+        command.args(["--kill-after=1", "55", "docker", "rmi", "--force", &self.0]);
+        drop(command.output());
     }
 }

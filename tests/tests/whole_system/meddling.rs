@@ -91,7 +91,8 @@ impl Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         for words in [["rm", "--force", &self.0], ["rmi", "--force", &self.image()]] {
-            drop(std::process::Command::new("docker").args(words).output());
+            let mut command = std::process::Command::new("timeout");
+            drop(command.args(["--kill-after=1", "55", "docker"]).args(words).output());
         }
     }
 }

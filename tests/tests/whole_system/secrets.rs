@@ -205,7 +205,8 @@ async fn search(places: &[PathBuf], needles: &[(String, String)]) -> Result<Vec<
         return Err(format!("{} is not there to be searched", missing.display()).into());
     }
     // Hundreds of megabytes at each stage of a bottle's life: not by a loop of a debug build.
-    let mut grep = tokio::process::Command::new("grep")
+    let mut grep = tokio::process::Command::new("timeout")
+        .args(["--kill-after=1", "55", "grep"])
         .args(["-r", "-a", "-F", "-o", "-H", "--devices=skip", "-f", "-", "--"])
         .args(places)
         .env("LC_ALL", "C")
@@ -245,8 +246,11 @@ fn named(hit: &str, needles: &[(String, String)]) -> String {
 }
 
 async fn both_streams(words: &[&str]) -> Result<Vec<u8>, Fault> {
-    let Output { status, mut stdout, stderr } =
-        tokio::process::Command::new("docker").args(words).output().await?;
+    let Output { status, mut stdout, stderr } = tokio::process::Command::new("timeout")
+        .args(["--kill-after=1", "55", "docker"])
+        .args(words)
+        .output()
+        .await?;
     if !status.success() {
         return Err(format!("docker {words:?}: {}", String::from_utf8_lossy(&stderr)).into());
     }

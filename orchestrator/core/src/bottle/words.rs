@@ -85,7 +85,9 @@ impl Ending {
             Self::Silent { code } => format!("incomplete: exited with {code} without signal_done"),
             Self::TimedOut {} => "incomplete: no sign of life, stopped by the watchdog".to_owned(),
             Self::Died { detail } => format!("incomplete: {detail}"),
-            Self::Halted {} => "incomplete: put to sleep by an operator".to_owned(),
+            Self::Halted {} => {
+                "incomplete: put to sleep by an operator or the kill switch".to_owned()
+            }
         }
     }
 }

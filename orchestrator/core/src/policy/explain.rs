@@ -41,7 +41,8 @@ pub fn explain(rules: &Rules, sight: &Sight, bottle: Option<&Bottle>) -> Vec<Che
 }
 
 fn explain_launch(rules: &Rules, sight: &Sight, ended: Option<&Bottle>) -> Vec<Check> {
-    let judged = rules::LAUNCH.into_iter().map(|(name, rule)| check(name, rule(rules, sight)));
+    let judged =
+        rules::LAUNCH.into_iter().map(|(name, rule)| check(rules, name, rule(rules, sight)));
     let mut checks: Vec<Check> = judged.collect();
     let spent = match ended.map(|bottle| (&bottle.slug, &bottle.state)) {
         Some((_, State::Destroyed { reason, released: false, .. })) => {
@@ -50,7 +51,7 @@ fn explain_launch(rules: &Rules, sight: &Sight, ended: Option<&Bottle>) -> Vec<C
         Some((slug, _)) => Judged::Holds(format!("{slug} has ended, and it was asked anew since")),
         None => Judged::Holds("it had no bottle yet".to_owned()),
     };
-    checks.push(check("asked_anew", spent));
+    checks.push(check(rules, "asked_anew", spent));
     checks
 }
 
@@ -60,29 +61,32 @@ fn explain_live(rules: &Rules, sight: &Sight, bottle: &Bottle) -> Vec<Check> {
         true => format!("{} is {}", bottle.slug, bottle.state.word()),
         false => format!("{} is {}: {detail}", bottle.slug, bottle.state.word()),
     };
-    let mut checks = vec![check("bottle", Judged::Holds(standing))];
+    let mut checks = vec![check(rules, "bottle", Judged::Holds(standing))];
     let judged =
-        rules::LIFE.into_iter().map(|(name, rule)| check(name, rule(rules, sight, bottle)));
+        rules::LIFE.into_iter().map(|(name, rule)| check(rules, name, rule(rules, sight, bottle)));
     checks.extend(judged);
     let switch = match rules.kill_switch {
         true => Judged::Refuses(Why::KillSwitch),
         false => Judged::Holds("the kill switch is off".to_owned()),
     };
-    checks.push(check("kill_switch_off", switch));
+    checks.push(check(rules, "kill_switch_off", switch));
     let new = new_remarks(rules, sight, bottle);
     let trusted = new.iter().filter(|remark| is_trusted(remark)).count();
     let said = match new.len() {
         0 => Judged::Holds("nothing new was said".to_owned()),
         all => Judged::Holds(format!("{trusted} of {all} new remarks are of people who may push")),
     };
-    checks.push(check("something_said", said));
+    checks.push(check(rules, "something_said", said));
     checks
 }
 
-fn check(rule: &str, judged: Judged) -> Check {
+fn check(rules: &Rules, rule: &str, judged: Judged) -> Check {
     let (finding, code, sentence) = match judged {
         Judged::Holds(sentence) => (Finding::Pass, None, sentence),
-        Judged::Refuses(why) => (Finding::Fail, Some(why.code()), why.to_string()),
+        Judged::Refuses(why) => {
+            let remedy = why.remedy(rules).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            (Finding::Fail, Some(why.code()), format!("{why}{remedy}"))
+        }
         Judged::Ends(reason) => {
             (Finding::Fail, Some(end_code(reason)), reason.sentence().to_owned())
         }

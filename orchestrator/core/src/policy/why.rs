@@ -1,6 +1,8 @@
 //! Why nothing is done: a sentence for people and a code for programs.
 
-use protocol::ids::RepoName;
+use protocol::ids::{AgentName, ProfileName, RepoName};
+
+use super::Rules;
 
 /// Why nothing is done. Each is a sentence for `orchestrate`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +58,36 @@ pub enum Why {
 }
 
 impl Why {
+    /// What to do about it, where the sentence does not say so.
+    pub fn remedy(&self, rules: &Rules) -> Option<String> {
+        let agents: Vec<&str> = rules.agents.keys().map(AgentName::as_str).collect();
+        let profiles: Vec<&str> = rules.profiles.iter().map(ProfileName::as_str).collect();
+        Some(match self {
+            Self::RepoNotServed => "check forge.repositories".to_owned(),
+            Self::Archived => "take it out of the archive".to_owned(),
+            Self::OwnIssue => "let a person open one".to_owned(),
+            Self::Closed => "reopen it".to_owned(),
+            Self::NoLabel => {
+                let labels = agents.iter().map(|agent| format!("{}{agent}", rules.agent_label));
+                format!("set the label {}", labels.collect::<Vec<_>>().join(" or "))
+            }
+            Self::TwoAgents(_) => "take off all but one".to_owned(),
+            Self::UnknownAgent(_) => format!("there are: {}", agents.join(", ")),
+            Self::UnknownProfile(_) if profiles.is_empty() => {
+                "write bottles/<name>.toml".to_owned()
+            }
+            Self::UnknownProfile(_) => format!("there are: {}", profiles.join(", ")),
+            Self::NoMember => "assign an agent's account that is one".to_owned(),
+            Self::KillSwitch => "remove the file kill-switch from data_dir".to_owned(),
+            Self::Renamed(_)
+            | Self::BadBase
+            | Self::NotOurs
+            | Self::Gone
+            | Self::Spent(_)
+            | Self::NothingNew => return None,
+        })
+    }
+
     /// The same for programs: these words stay as they are.
     pub fn code(&self) -> &'static str {
         match self {

@@ -27,7 +27,10 @@ impl At<'_> {
             Event::SleepFailed { error } => {
                 Ok(match self.timing.next_attempt(attempts, self.now) {
                     Some(attempts) => changed(self.with_state(stay(tier, attempts)), vec![]),
-                    None => changed(self.with_state(failure(error, self.now)), vec![]),
+                    None => {
+                        let retry = !held && !self.bottle.waiting.is_empty();
+                        changed(self.with_state(failure(error, self.now, retry)), vec![])
+                    }
                 })
             }
             Event::Died { .. } if tier < Tier::Cold => {
@@ -50,7 +53,9 @@ impl At<'_> {
             Event::Starved {} => Ok(self.noted()),
             Event::Pulls { .. } | Event::ClockJumped { .. } => Ok(self.noted()),
             Event::Cool {} => Ok(self.ignore("it is not hot yet")),
-            Event::LookAsked {} | Event::Seen {} => Ok(self.ignore("it has a slot still")),
+            Event::LookAsked {} | Event::Seen {} | Event::RightsLost { .. } => {
+                Ok(self.ignore("it has a slot still"))
+            }
             Event::Wake { .. } => {
                 let told = self.remember();
                 let held = held && !self.spoken(told.ignored);
@@ -97,7 +102,9 @@ impl At<'_> {
                 Ok(if cools { at.cool() } else { changed(bottle.clone(), vec![]) })
             }
             Event::Died { .. } | Event::Cool {} if tier < Tier::Cold => Ok(self.cool()),
-            Event::LookAsked {} | Event::Seen {} => Ok(self.looked_after()),
+            Event::LookAsked {} | Event::Seen {} | Event::RightsLost { .. } => {
+                Ok(self.looked_after())
+            }
             Event::Starved {} => Ok(self.noted()),
             Event::Pulls { .. } | Event::ClockJumped { .. } => Ok(self.noted()),
             Event::Asleep { tier: reached } if *reached > tier => Ok(self.sink(*reached, since)),
@@ -144,7 +151,9 @@ impl At<'_> {
             Event::Freeze { .. } | Event::Died { .. } | Event::Cool {} => {
                 Ok(self.ignore("it does not run"))
             }
-            Event::LookAsked {} | Event::Seen {} => Ok(self.looked_after()),
+            Event::LookAsked {} | Event::Seen {} | Event::RightsLost { .. } => {
+                Ok(self.looked_after())
+            }
             Event::Starved {} => Ok(self.noted()),
             Event::Pulls { .. } | Event::ClockJumped { .. } => Ok(self.noted()),
             Event::Tick {} if self.answer_is_overdue() => Ok(self.pass_over()),
@@ -184,6 +193,7 @@ impl At<'_> {
             | Event::Cool {}
             | Event::LookAsked {}
             | Event::Seen {}
+            | Event::RightsLost { .. }
             | Event::Wake { .. }
             | Event::Freeze { .. }
             | Event::Asleep { .. }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
-use super::{At, Impossible, Step, changed, fail, reported, underway, with_hold};
+use super::{At, Impossible, Step, changed, fail, failure, reported, underway, with_hold};
 use crate::{
     bottle::{Bottle, Ending, Said, State, Tier, Waking},
     event::{Effect, Event, News},
@@ -17,7 +17,7 @@ impl At<'_> {
             Event::Wake { .. } => Ok(self.remember()),
             Event::Cancel { reason } => Ok(self.destroy(*reason)),
             Event::Freeze { .. } => Ok(self.ignore("it has not started yet")),
-            Event::LookAsked {} | Event::Seen {} => Ok(self.noted()),
+            Event::LookAsked {} | Event::Seen {} | Event::RightsLost { .. } => Ok(self.noted()),
             Event::Pulls { .. } | Event::ClockJumped { .. } => Ok(self.noted()),
             Event::Died { .. } | Event::Drifted { .. } | Event::Starved {} | Event::Cool {} => {
                 Ok(self.ignore("it has no containers yet"))
@@ -68,7 +68,9 @@ impl At<'_> {
             Event::Starved {} => Ok(self.noted()),
             Event::Pulls { .. } | Event::ClockJumped { .. } => Ok(self.noted()),
             Event::Cool {} => Ok(self.ignore("it is not hot")),
-            Event::LookAsked {} | Event::Seen {} => Ok(self.ignore("it has its slot already")),
+            Event::LookAsked {} | Event::Seen {} | Event::RightsLost { .. } => {
+                Ok(self.ignore("it has its slot already"))
+            }
             Event::Cancel { reason } => Ok(self.destroy(*reason)),
             Event::Freeze { .. } => {
                 Ok(self.ignore("it is about to start a run; freeze it when it runs"))
@@ -99,7 +101,9 @@ impl At<'_> {
         if let Some(attempts) = again {
             return changed(self.with_state(same(Waking { attempts, ..waking.clone() })), vec![]);
         }
-        fail(self.bottle, waking, error, self.now)
+        // What came later is a reason to try again.
+        let retry = !self.bottle.waiting.is_empty();
+        fail(self.bottle, waking, failure(error, self.now, retry))
     }
 
     pub(super) fn running(self) -> Result<Step, Impossible> {
@@ -128,7 +132,9 @@ impl At<'_> {
             Event::Starved {} => Ok(self.noted()),
             Event::Pulls { .. } | Event::ClockJumped { .. } => Ok(self.noted()),
             Event::Cool {} => Ok(self.ignore("it is not hot")),
-            Event::LookAsked {} | Event::Seen {} => Ok(self.ignore("it has its slot already")),
+            Event::LookAsked {} | Event::Seen {} | Event::RightsLost { .. } => {
+                Ok(self.ignore("it has its slot already"))
+            }
             Event::Freeze { .. } => {
                 let ending = done.as_ref().map_or(Ending::Halted {}, reported);
                 Ok(with_hold(self.fall_asleep(Tier::Cold, ending), true))

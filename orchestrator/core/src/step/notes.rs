@@ -4,7 +4,7 @@ use protocol::{ids::IssueNumber, limits::PULL_REQUESTS_MAX};
 
 use super::{At, Step, changed};
 use crate::{
-    bottle::{Bottle, Claims, Ending, Rights, State},
+    bottle::{Bottle, Claims, Ending, Heard, Prompt, Rights, State},
     clock,
     event::{Event, News},
 };
@@ -59,6 +59,7 @@ impl At<'_> {
             Event::Starved {} => next.starved_at = next.starved_at.or(Some(self.now)),
             Event::Seen {} => next.rights = Rights::Seen { at: self.now },
             Event::LookAsked {} => next.rights = Rights::Asked { at: self.now },
+            Event::RightsLost { remarks } => unsay(&mut next, remarks),
             Event::Pulls { ours, foreign } => note_pulls(&mut next, ours, foreign),
             Event::ClockJumped { by } => {
                 next = clock::shift(self.bottle, *by, self.now, self.timing);
@@ -146,6 +147,19 @@ impl At<'_> {
             | State::Rehydrating(_)
             | State::Failed { .. }
             | State::Destroyed { .. } => false,
+        }
+    }
+}
+
+/// Lets remarks wait no longer; a bottle that is left with nothing to be told asks for nothing.
+fn unsay(bottle: &mut Bottle, remarks: &[Heard]) {
+    let is_unsaid =
+        |prompt: &Prompt| prompt.saying.as_ref().is_some_and(|saying| remarks.contains(&saying.id));
+    bottle.waiting.retain(|prompt| !is_unsaid(prompt));
+    if bottle.waiting.is_empty() {
+        (bottle.asked_at, bottle.rights) = (None, Rights::Unknown {});
+        if let State::Failed { retry, .. } = &mut bottle.state {
+            *retry = false;
         }
     }
 }

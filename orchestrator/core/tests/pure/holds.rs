@@ -17,7 +17,10 @@ fn an_operators_freeze_holds_until_something_new_is_said() {
     life.tell(comment(5)).tell(FREEZE);
     assert_eq!(life.pending, SLEEP_COLD);
     life.tell(COLD);
-    assert_eq!(life.shown(), "frozen: cold, incomplete: put to sleep by an operator");
+    assert_eq!(
+        life.shown(),
+        "frozen: cold, incomplete: put to sleep by an operator or the kill switch"
+    );
     assert_eq!(life.bottle.wants_slot_since(), None, "comment 5 was there before");
     life.tell(Event::Wake { prompts: vec![], heard: vec![Heard::Comment(6)] }).tell(comment(5));
     assert_eq!(life.bottle.wants_slot_since(), None, "nothing new for the agent");

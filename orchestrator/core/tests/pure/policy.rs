@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use orchestrator_core::{
     bottle::{Bottle, Heard, Origin, Reason, State, Tier},
     event::Event,
-    policy::{Launch, Remark, Rules, SeenIssue, Sight, Verdict, Why, decide},
+    policy::{Launch, Remark, Rules, SeenIssue, Sight, Verdict, Why, decide, rights_lost},
+    prompt::{for_issue, for_operator, for_remark},
     step::step,
     timing::Timing,
 };
@@ -53,6 +54,7 @@ fn sight() -> Sight {
         },
         pulls: vec![],
         remarks: vec![],
+        permissions: BTreeMap::new(),
     }
 }
 
@@ -390,6 +392,30 @@ fn a_repository_that_is_not_served_any_more_wakes_nobody() {
     let rules = Rules { repos: BTreeSet::new(), ..rules() };
     let spoken = with_remarks(&[remark(1, "bob", Permission::Write)]);
     assert_eq!(decide(&rules, &spoken, Some(&live())), Verdict::Nothing(Why::RepoNotServed));
+}
+
+// TH25: only people's remarks hang on what these people may do now.
+#[test]
+fn a_remark_loses_its_right_with_its_author() {
+    let told = |id, who| for_remark(&remark(id, who, Permission::Write));
+    let SeenIssue::There { issue, .. } = sight().issue else { panic!("no issue") };
+    let waiting =
+        vec![for_issue(&issue, &[]), told(5, "bob"), for_operator("go on"), told(6, "ann")];
+    let bottle = Bottle { waiting, ..live() };
+    assert_eq!(bottle.authors(), [&name("ann"), &name("bob")].into());
+    let cases = [
+        (Permission::None, vec![Heard::Comment(5)]),
+        (Permission::Read, vec![Heard::Comment(5)]),
+        (Permission::Write, vec![]),
+        (Permission::Admin, vec![]),
+    ];
+    for (bobs, lost) in cases {
+        let permissions = [(name("bob"), bobs), (name("ann"), Permission::Write)].into();
+        let sight = Sight { permissions, ..sight() };
+        assert_eq!(rights_lost(&sight, &bottle), lost, "{bobs:?}");
+    }
+    // Spoke since the look began, and was judged by another one.
+    assert_eq!(rights_lost(&sight(), &bottle), []);
 }
 
 fn remarks() -> impl Strategy<Value = Vec<Remark>> {

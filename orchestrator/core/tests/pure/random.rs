@@ -70,6 +70,7 @@ enum People {
     Gone(bool),
     Pull(PullState),
     PullGone,
+    LetBobWrite(bool),
 }
 
 fn happen(world: &mut World, happening: Happening) {
@@ -148,6 +149,7 @@ fn happen_on_forge(world: &mut World, issue: usize, people: People) {
     }
     let there = &mut world.forge.issues[issue];
     match people {
+        People::LetBobWrite(may) => world.forge.let_bob_write(may),
         People::Say(speaker, in_review) => world.forge.say(issue, speaker, in_review),
         People::Label(on) => there.labelled = on,
         People::Assign(on) => there.assigned = on,
@@ -206,6 +208,7 @@ fn people() -> impl Strategy<Value = People> {
         2 => select(vec![PullState::Open, PullState::Merged, PullState::Closed])
             .prop_map(People::Pull),
         1 => Just(People::PullGone),
+        2 => any::<bool>().prop_map(People::LetBobWrite),
     ]
 }
 
@@ -357,6 +360,6 @@ fn the_model_reaches_every_state() {
     }
     assert_eq!(words.len(), 8, "{words:?}");
     assert!(words.values().all(|times| *times > 100), "{words:?}");
-    assert_eq!(kinds.len(), 21, "each kind of event changes something: {kinds:?}");
+    assert_eq!(kinds.len(), 22, "each kind of event changes something: {kinds:?}");
     assert!(overdue > 100, "{overdue}");
 }

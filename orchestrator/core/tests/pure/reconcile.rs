@@ -123,6 +123,22 @@ fn a_busy_bottle_is_left_alone_and_is_no_orphan() {
     }
 }
 
+#[test]
+fn what_the_engine_cannot_tell_of_is_left_alone_and_is_no_orphan() {
+    for (title, bottle) in bottles() {
+        for (label, clear) in pairs() {
+            for pair in [
+                Pair { bottle: Container::Unclear, ..clear.clone() },
+                Pair { sidecar: Container::Unclear, ..clear },
+            ] {
+                assert_eq!(plan_of(&bottle, &pair), Plan::default(), "{title}, {label}");
+                let seen = [(bottle.slug.clone(), pair)].into();
+                assert_eq!(plan(&[], &BTreeSet::new(), &seen), Plan::default(), "{label}");
+            }
+        }
+    }
+}
+
 // CASES I6
 #[test]
 fn a_container_without_a_record_is_an_orphan() {

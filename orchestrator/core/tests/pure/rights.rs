@@ -1,14 +1,15 @@
 //! What a bottle may still do when its turn comes, and what its sidecar only claims.
 
 use orchestrator_core::{
-    bottle::{Bottle, Prompt, Reason, Rights, Tier},
+    bottle::{Bottle, Prompt, Reason, Rights, State, Tier},
     event::{Effect, Event, News},
     step::{broken, step},
     timing::Timing,
 };
 
 use crate::support::{
-    Life, at, awoken, cancel, comment, done, exited, name, news, number, prompt, pulls, queued,
+    Life, at, awaken_failed, awoken, cancel, comment, done, exited, name, news, number, prompt,
+    pulls, queued, rights_lost, said, sleep_failed, typed,
 };
 
 // TH25: closed, unlabelled or unassigned while it slept.
@@ -23,6 +24,83 @@ fn a_bottle_that_lost_its_right_while_it_slept_ends_instead_of_waking() {
         assert_eq!(life.bottle.wants_slot_since(), None);
         assert!(life.shown().contains(reason.sentence()), "{}", life.shown());
     }
+}
+
+// TH25: who said it may not write any more.
+#[test]
+fn what_waits_is_told_only_if_its_author_may_still_say_it() {
+    let mut life = Life::frozen();
+    life.tell(comment(5)).tell(typed("go on")).tell(comment(6)).tell(Event::LookAsked {});
+    life.tell(rights_lost(&[5])).tell(Event::Seen {}).tell(Event::SlotGranted {});
+    assert_eq!(life.told(), ["go on", "comment 6"]);
+}
+
+#[test]
+fn a_bottle_with_nothing_left_to_be_told_sleeps_on() {
+    let mut life = Life::frozen();
+    let asleep = life.bottle.state.clone();
+    life.tell(comment(5)).tell(Event::LookAsked {}).tell(rights_lost(&[5]));
+    assert_eq!((&life.bottle.state, &life.pending), (&asleep, &None));
+    assert_eq!((life.bottle.asked_at, life.bottle.rights), (None, Rights::Unknown {}));
+    life.tell(Event::Seen {});
+    assert_eq!(life.ignored, Some("it does not wait for a slot"));
+    life.tell(comment(5));
+    assert_eq!(
+        life.ignored,
+        Some("it has been told already"),
+        "a right given back changes nothing"
+    );
+    life.now = at(70);
+    life.tell(comment(6));
+    assert_eq!(life.bottle.wants_slot_since(), Some(at(70)));
+}
+
+#[test]
+fn a_failed_bottle_tries_again_only_for_those_who_may_ask() {
+    let mut life = Life::frozen();
+    life.tell(comment(5)).tell(Event::SlotGranted {});
+    assert_eq!(life.bottle.authors(), [&name("bob")].into(), "a waking that fails puts them back");
+    life.tell(awaken_failed(2, false)).tell(comment(6)).tell(rights_lost(&[5, 6]));
+    assert!(matches!(life.bottle.state, State::Failed { retry: false, .. }), "{}", life.shown());
+    life.tell(typed("try again")).tell(Event::Seen {}).tell(Event::SlotGranted {});
+    assert_eq!(life.told(), ["try again"]);
+}
+
+#[test]
+fn what_came_on_the_way_to_a_failure_tries_again_once() {
+    let mut starting = Life::starting();
+    starting.tell(comment(5)).tell(awaken_failed(1, false));
+    let mut freezing = Life::running();
+    freezing.tell(done(1)).tell(exited(1, 0)).tell(comment(5));
+    for n in 0..5 {
+        freezing.wait(3600 * n).tell(Event::Tick {}).tell(sleep_failed());
+    }
+    for life in [&mut starting, &mut freezing] {
+        assert!(matches!(life.bottle.state, State::Failed { retry: true, .. }), "{}", life.shown());
+        life.tell(Event::Seen {}).tell(Event::SlotGranted {}).tell(awaken_failed(2, false));
+        assert!(
+            matches!(life.bottle.state, State::Failed { retry: false, .. }),
+            "{}",
+            life.shown()
+        );
+    }
+}
+
+#[test]
+fn what_a_run_was_given_stays_and_what_came_since_waits_for_its_own_look() {
+    for mut life in [Life::starting(), Life::running()] {
+        life.tell(comment(5)).tell(rights_lost(&[5]));
+        assert_eq!(life.ignored, Some("it has its slot already"));
+        assert_eq!(life.bottle.waiting, [said(5)]);
+    }
+}
+
+#[test]
+fn a_prompt_of_an_old_record_is_read() {
+    let old: Prompt = serde_json::from_str(r#"{"source":"a test","text":"waits"}"#).unwrap();
+    assert_eq!(old, prompt("waits"));
+    let new: Prompt = serde_json::from_str(&serde_json::to_string(&said(5)).unwrap()).unwrap();
+    assert_eq!(new, said(5));
 }
 
 #[test]
@@ -121,7 +199,11 @@ fn what_waits_is_kept_when_a_run_dies() {
 
 #[test]
 fn what_people_wrote_is_not_printed_for_debugging() {
-    let secret = Prompt { source: "comment by bob".to_owned(), text: "our password".to_owned() };
+    let secret = Prompt {
+        source: "comment by bob".to_owned(),
+        text: "our password".to_owned(),
+        saying: None,
+    };
     let bottle = Bottle { waiting: vec![secret.clone()], ..queued() };
     let wake = Event::Wake { prompts: vec![secret.clone()], heard: vec![] };
     let mut life = Life::of(bottle.clone());

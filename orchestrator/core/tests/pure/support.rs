@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, fmt::Debug, num::NonZeroU32, str::FromStr};
 use jiff::{SignedDuration, Timestamp};
 use orchestrator_core::{
     bottle::{
-        Attempts, Bottle, Claims, Ending, Heard, Home, Origin, Prompt, Reason, Rights, State, Tier,
-        Waking,
+        Attempts, Bottle, Claims, Ending, Heard, Home, Origin, Prompt, Reason, Rights, Saying,
+        State, Tier, Waking,
     },
     event::{Effect, Event, News},
     step::step,
@@ -38,7 +38,13 @@ pub(crate) fn number(number: u64) -> IssueNumber {
 }
 
 pub(crate) fn prompt(text: &str) -> Prompt {
-    Prompt { source: "a test".to_owned(), text: text.to_owned() }
+    Prompt { source: "a test".to_owned(), text: text.to_owned(), saying: None }
+}
+
+/// What bob said in a comment.
+pub(crate) fn said(id: u64) -> Prompt {
+    let saying = Saying { id: Heard::Comment(id), author: name("bob") };
+    Prompt { saying: Some(saying), ..prompt(&format!("comment {id}")) }
 }
 
 /// A queued bottle of issue 17 that has not run yet.
@@ -124,7 +130,17 @@ pub(crate) fn exited(number: u32, code: i32) -> Event {
 
 /// A trusted person's comment.
 pub(crate) fn comment(id: u64) -> Event {
-    Event::Wake { prompts: vec![prompt(&format!("comment {id}"))], heard: vec![Heard::Comment(id)] }
+    Event::Wake { prompts: vec![said(id)], heard: vec![Heard::Comment(id)] }
+}
+
+/// What an operator types.
+pub(crate) fn typed(text: &str) -> Event {
+    Event::Wake { prompts: vec![prompt(text)], heard: vec![] }
+}
+
+/// Who made these comments may not write any more.
+pub(crate) fn rights_lost(comments: &[u64]) -> Event {
+    Event::RightsLost { remarks: comments.iter().copied().map(Heard::Comment).collect() }
 }
 
 /// What the forge says of pull requests.
@@ -168,6 +184,7 @@ pub(crate) fn is_outcome(event: &Event) -> bool {
         | Event::Cool {}
         | Event::LookAsked {}
         | Event::Seen {}
+        | Event::RightsLost { .. }
         | Event::Pulls { .. }
         | Event::ClockJumped { .. }
         | Event::Cancel { .. }

@@ -13,7 +13,7 @@ use protocol::agent::DoneStatus;
 
 use crate::support::{
     at, awaken_failed, awoken, cancel, comment, died, done, drifted, exited, frozen, in_state,
-    news, number, prompt, pulls, queued, reported, run, sleep_failed, waking,
+    news, number, prompt, pulls, queued, reported, rights_lost, run, said, sleep_failed, waking,
 };
 
 /// One bottle of each kind that behaves in its own way.
@@ -72,6 +72,15 @@ fn asleep() -> Vec<(&'static str, Bottle)> {
             Bottle { rights: ASKED, ..waits(frozen(Tier::Hot, reported(), false)) },
         ),
         (
+            "frozen hot, nothing but comment 7 waits, the forge is asked",
+            Bottle {
+                waiting: vec![said(7)],
+                asked_at: Some(at(0)),
+                rights: ASKED,
+                ..frozen(Tier::Hot, reported(), false)
+            },
+        ),
+        (
             "frozen cold, a sidecar's claim is open",
             Bottle {
                 claims: Claims { open: vec![number(19)], refuted: vec![] },
@@ -98,6 +107,7 @@ fn at_an_end() -> Vec<(&'static str, Bottle)> {
     vec![
         ("failed", failed(false)),
         ("failed, asked to try again", failed(true)),
+        ("failed, asked by comment 7", Bottle { waiting: vec![said(7)], ..failed(true) }),
         ("destroyed, cleaning", destroyed(Reason::Merged, Some(Attempts::FIRST))),
         ("destroyed, cleaning again at 4 s", destroyed(Reason::Merged, Some(due))),
         ("destroyed, clean", destroyed(Reason::Merged, None)),
@@ -182,6 +192,7 @@ fn from_the_host() -> Vec<(&'static str, Event)> {
         ("cool", Event::Cool {}),
         ("look asked", Event::LookAsked {}),
         ("seen", Event::Seen {}),
+        ("rights lost: comment 7", rights_lost(&[7])),
         ("pulls: #19 ours", pulls(&[19], &[])),
         ("pulls: #19 foreign", pulls(&[], &[19])),
         ("clock jumped ahead", Event::ClockJumped { by: SignedDuration::from_hours(1) }),
@@ -374,9 +385,10 @@ fn kind(event: &Event) -> usize {
         Event::Seen {} => 21,
         Event::Pulls { .. } => 22,
         Event::ClockJumped { .. } => 23,
+        Event::RightsLost { .. } => 24,
     }
 }
-const KINDS: usize = 24;
+const KINDS: usize = 25;
 
 #[test]
 fn the_table_has_every_kind_of_event_and_every_word() {
@@ -393,7 +405,7 @@ fn every_cell_keeps_the_laws() {
     for (title, bottle) in bottles() {
         for (label, event, now) in events(&bottle) {
             let Ok(taken) = take(&bottle, &event, now) else { continue };
-            crate::world::assert_laws(&bottle, &taken, &format!("{title} + {label}"));
+            crate::world::assert_laws(&bottle, &event, &taken, &format!("{title} + {label}"));
             if taken.ignored.is_some() {
                 let after = (&taken.next, taken.effects.len());
                 assert_eq!(after, (&bottle, 0), "{title} + {label}: ignored, and yet a change");
@@ -424,6 +436,7 @@ fn a_repeated_event_leads_nowhere_new() {
                 | Event::Cool {}
                 | Event::LookAsked {}
                 | Event::Seen {}
+                | Event::RightsLost { .. }
                 | Event::Pulls { .. }
                 | Event::Cancel { .. }
                 | Event::Released {}

@@ -17,7 +17,7 @@ use orchestrator_core::{
     bottle::{Bottle, Origin, Prompt, Rights, State},
     event::{Effect, Event, News},
     host::{Host, HostLimits, cool},
-    policy::{Verdict, Why, decide},
+    policy::{Sight, Verdict, Why, decide, rights_lost},
     reconcile::{Container, Pair, Plan, SidecarGrant, plan},
     slots::{Turn, Turns, admit},
     step::{Step, step},
@@ -83,7 +83,7 @@ impl World {
     fn commit(&mut self, index: usize, event: &Event, taken: Step) {
         let site = &mut self.sites[index];
         site.keep_account_of_holds(event, &taken);
-        assert_laws(&site.bottle, &taken, &format!("{:?} + {event:?}", site.bottle.state));
+        assert_laws(&site.bottle, event, &taken, &format!("{:?} + {event:?}", site.bottle.state));
         site.keep_account_of_prompts(event, &taken);
         site.assert_claims_are_no_rights(event, &taken);
         if matches!(event, Event::SlotGranted {}) {
@@ -164,19 +164,30 @@ impl World {
             }
             (Verdict::Tell(event), Some(index)) => {
                 self.tell(index, &event);
-                self.seen(index);
+                self.seen(index, &sight);
             }
-            (Verdict::Nothing(Why::NothingNew | Why::KillSwitch), Some(index)) => self.seen(index),
+            (Verdict::Nothing(Why::NothingNew | Why::KillSwitch), Some(index)) => {
+                self.seen(index, &sight);
+            }
             (Verdict::Tell(event), None) => panic!("{event:?} for nobody"),
             (Verdict::Nothing(_), _) => {}
         }
     }
 
-    /// What was looked at and not ended may be woken.
-    fn seen(&mut self, index: usize) {
-        if self.sites[index].bottle.wants_slot_since().is_some() {
-            self.tell(index, &Event::Seen {});
+    /// What was looked at and not ended may be woken, to be told what those say who may say it now.
+    fn seen(&mut self, index: usize, sight: &Sight) {
+        let bottle = &self.sites[index].bottle;
+        if bottle.wants_slot_since().is_none() {
+            return;
         }
+        let remarks = rights_lost(sight, bottle);
+        if !remarks.is_empty() {
+            self.tell(index, &Event::RightsLost { remarks });
+        }
+        self.tell(index, &Event::Seen {});
+        let mut waiting = self.sites[index].bottle.waiting.iter();
+        let unwanted = waiting.find(|p| p.saying.is_some() && !self.forge.bob_may_write);
+        assert_eq!(unwanted, None, "the words of one who may not write");
     }
 
     /// Asks the forge whose the pull requests are that a sidecar told of.
@@ -373,6 +384,7 @@ impl World {
         match &event {
             // Told in the transaction that found it waiting, and never stored as an event.
             Event::SlotGranted {} | Event::LookAsked {} | Event::Seen {} => {}
+            Event::RightsLost { .. } => {}
             Event::ClockJumped { .. } => {}
             // Has no id of the forge's; the inbox keeps repeats out.
             Event::Wake { heard, .. } if heard.is_empty() => {}

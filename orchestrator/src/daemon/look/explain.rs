@@ -29,7 +29,10 @@ impl Daemon {
         repo: &RepoName,
         number: IssueNumber,
     ) -> Result<Explanation, LookError> {
-        let Looked { seen, bottle: live, .. } = look(self, repo, number).await?;
+        let Looked { mut seen, bottle: live, .. } = look(self, repo, number).await?;
+        if let Some(error) = seen.unread.take() {
+            return Err(error.into());
+        }
         let asked = repo.clone();
         let last = self.store.write(move |books| books.bottle_about(&asked, number)).await?;
         let bottle = live.or(last);

@@ -78,7 +78,23 @@ impl Poller {
     async fn round(&mut self, daemon: &Daemon) -> Result<(), StoreError> {
         let full = self.rounds.is_multiple_of(FULL_EVERY);
         let first = self.rounds == 0;
+        self.look_around(daemon, full, first).await.inspect_err(|_| self.lost())?;
         self.rounds = self.rounds.saturating_add(1);
+        Ok(())
+    }
+
+    /// What was found was not stored: the next round finds all of it again.
+    fn lost(&mut self) {
+        self.seen.clear();
+        self.rounds = self.rounds.next_multiple_of(FULL_EVERY);
+    }
+
+    async fn look_around(
+        &mut self,
+        daemon: &Daemon,
+        full: bool,
+        first: bool,
+    ) -> Result<(), StoreError> {
         let begun = clock::now();
         let mut found = Found::default();
         for repo in &daemon.config.forge.repos {
@@ -209,4 +225,37 @@ fn note(
 
 fn to_lane((repo, number): &(RepoName, IssueNumber)) -> String {
     webhook::lane(repo, *number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_stored_is_found_again_and_everything_is_looked_at() {
+        let repo: RepoName = "team/project".parse().unwrap();
+        let changed = || Changed {
+            number: 7.try_into().unwrap(),
+            is_pull_request: false,
+            updated_at: Timestamp::UNIX_EPOCH,
+            labels: vec![],
+        };
+        let mut poller = Poller { rounds: FULL_EVERY + 1, seen: BTreeMap::new() };
+        let found = |poller: &mut Poller| {
+            let mut found = Found::default();
+            poller.take(&repo, vec![changed()], &mut found);
+            found.changed.len()
+        };
+        assert_eq!(found(&mut poller), 1);
+        assert_eq!(found(&mut poller), 0, "it was looked at");
+        poller.lost();
+        assert_eq!(found(&mut poller), 1);
+        assert!(
+            poller.rounds.is_multiple_of(FULL_EVERY) && poller.rounds > 0,
+            "it is not the first"
+        );
+        poller.rounds = 0;
+        poller.lost();
+        assert_eq!(poller.rounds, 0, "the first is made again as such");
+    }
 }

@@ -3,15 +3,18 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use bollard::{
+    errors::Error as DockerError,
     models::{ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::{ListContainersOptionsBuilder, RenameContainerOptionsBuilder},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use orchestrator_core::reconcile::Container;
 use protocol::ids::Slug;
+use tokio::time::timeout;
 
 use super::{
     DockerEngine, EngineError, LABEL_INSTANCE, Role, Seen,
@@ -21,6 +24,8 @@ use super::{
 
 /// Inspections at a time: a daemon that starts beside a thousand stopped bottles.
 const INSPECTIONS: usize = 16;
+/// For one of them: Docker holds a container's lock while something of it hangs in the kernel.
+const INSPECTION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How containers ended that were found ended; asked once, because Docker's list does not tell.
 #[derive(Debug, Default)]
@@ -111,9 +116,19 @@ impl DockerEngine {
         id: &str,
         labels: &HashMap<String, String>,
     ) -> Result<Option<Container>, EngineError> {
-        let found = match self.docker.inspect_container(id, None).await {
+        let inspected = timeout(INSPECTION_PATIENCE, self.docker.inspect_container(id, None)).await;
+        // One that Docker cannot show keeps no other from being seen.
+        let found = match inspected.unwrap_or(Err(DockerError::RequestTimeoutError)) {
             Ok(found) => found,
             Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(
+                error @ (DockerError::DockerResponseServerError { .. }
+                | DockerError::JsonDataError { .. }
+                | DockerError::RequestTimeoutError),
+            ) => {
+                tracing::error!(%id, %error, "cannot inspect a container; it is left as it is");
+                return Ok(Some(Container::Unclear));
+            }
             Err(error) => return Err(failed(&format!("inspect {id}"))(error)),
         };
         let image = found.config.as_ref().and_then(|config| config.image.clone());

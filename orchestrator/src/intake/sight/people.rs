@@ -12,29 +12,38 @@ use super::Target;
 /// People asked about in one look; a crowd on an open forge is judged in several.
 const PEOPLE_MAX: usize = 32;
 
-/// Remarks with their authors' permissions.
+/// Remarks with their authors' permissions, and those of all who were asked about.
+#[derive(Default)]
 pub(super) struct Judged {
     /// Oldest first.
     pub(super) remarks: Vec<Remark>,
+    /// What people may do.
+    pub(super) permissions: BTreeMap<Login, Permission>,
     /// Some were left out for the next look.
     pub(super) more: bool,
 }
 
-/// Asks what the authors may do, each once, and only for what the bottle has not heard.
+/// Asks what the authors may do, each once, and only for what the bottle has not been told: it has
+/// not heard of it, or heard and waits.
 pub(super) async fn judge(
     forge: &dyn Forge,
     target: Target<'_>,
     mut remarks: Vec<Remark>,
 ) -> Result<Judged, ForgeError> {
     remarks.sort_by_key(|remark| (remark.at, remark.id));
-    let Some(bottle) = target.bottle else { return Ok(Judged { remarks, more: false }) };
+    let Some(bottle) = target.bottle else {
+        return Ok(Judged { remarks, permissions: BTreeMap::new(), more: false });
+    };
     let is_new = |remark: &Remark| {
         !bottle.heard.contains(&remark.id) && !is_same(&bottle.login, &remark.author)
     };
     let authors: BTreeSet<&Login> =
         remarks.iter().filter(|remark| is_new(remark)).map(|remark| &remark.author).collect();
     let more = authors.len() > PEOPLE_MAX;
-    let asked = authors.into_iter().take(PEOPLE_MAX).map(async |author| {
+    // Who waits to be heard could write when they spoke: no crowd, and none may be left out.
+    let people: BTreeSet<&Login> =
+        authors.into_iter().take(PEOPLE_MAX).chain(bottle.authors()).collect();
+    let asked = people.into_iter().map(async |author| {
         let permission = forge.permission_of(target.repo, author).await?;
         Ok::<_, ForgeError>((author.clone(), permission))
     });
@@ -43,7 +52,7 @@ pub(super) async fn judge(
     for remark in remarks.iter_mut().filter(|remark| is_new(remark)) {
         remark.permission = permissions.get(&remark.author).copied().unwrap_or(Permission::None);
     }
-    Ok(Judged { remarks, more })
+    Ok(Judged { remarks, permissions, more })
 }
 
 /// Forges do not tell case apart.

@@ -31,11 +31,17 @@ pub(super) async fn look(forge: &dyn Forge, target: Target<'_>) -> Result<Pulls,
     claimed.retain(|number| !bottle.pull_requests.contains(number));
     claimed.dedup();
     let numbers = bottle.pull_requests.iter().chain(&claimed);
-    let read = numbers.map(async |number| {
-        Ok::<_, ForgeError>((*number, there(forge.read_pr(target.repo, *number).await)?))
+    let read = numbers.map(async |number| match there(forge.read_pr(target.repo, *number).await) {
+        Ok(pull) => Ok(Some((*number, pull))),
+        // Whoever claims what nobody can read must not keep the bottle from its news and its end.
+        Err(error) if *number != target.number && claimed.contains(number) => {
+            tracing::info!(repo = %target.repo, %number, %error, "cannot read what was claimed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     });
     let mut pulls = Pulls::default();
-    for (number, pull) in try_join_all(read).await? {
+    for (number, pull) in try_join_all(read).await?.into_iter().flatten() {
         let known = !claimed.contains(&number);
         match pull {
             Some(pull) if known || is_of(&pull, bottle) => {

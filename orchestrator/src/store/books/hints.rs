@@ -29,7 +29,7 @@ pub struct Taken {
 
 /// `not_before_ms` of a hint that a look has taken on: due, but what comes now was not seen by that
 /// look and needs a hint of its own. Fresh ones have 0.
-const TAKEN: i64 = 1;
+pub(super) const TAKEN: i64 = 1;
 
 impl Books<'_> {
     /// Keys of the poll's hints begin with this. Like all of [`Self::POLL`] they are not remembered.
@@ -117,8 +117,10 @@ mod tests {
             }
             let taken = books.take_hints(LANE)?;
             assert_eq!((taken.hints.len(), taken.only_polled), (1, false));
-            // What comes during the look is kept for the next one.
+            // What comes during the look is kept for the next one, whoever finds it.
+            assert!(!books.is_waiting(LANE)?);
             assert_eq!(books.hint("c", LANE, at(2), at(2))?, Hinted::New);
+            assert!(books.is_waiting(LANE)?);
             assert_eq!(books.hint("d", LANE, at(2), at(2))?, Hinted::Merged);
             books.finish_hints(&taken.hints)?;
             assert_eq!(books.work(at(3))?.hints, [LANE]);
@@ -128,6 +130,7 @@ mod tests {
             let taken = books.take_hints(LANE)?;
             books.put_off(&taken.hints, 1, at(100))?;
             assert_eq!(books.work(at(50))?.hints, Vec::<String>::new());
+            assert!(books.is_waiting(LANE)?);
             // Unless it is known that nobody can look before.
             assert_eq!(books.hint("f", LANE, at(4), at(100))?, Hinted::Merged);
             assert_eq!(books.hint("e", LANE, at(4), at(4))?, Hinted::New);

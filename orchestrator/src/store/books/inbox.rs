@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
-use super::Books;
+use super::{Books, hints::TAKEN};
 use crate::store::StoreError;
 
 /// A hint that waits to be looked at.
@@ -62,10 +62,10 @@ impl Books<'_> {
         Ok(if same { Arrival::Known } else { Arrival::Other })
     }
 
-    /// Whether something waits in a lane already.
+    /// Whether something waits in a lane already that no look has taken on.
     pub fn is_waiting(&self, lane: &str) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM inbox WHERE lane = ?1 LIMIT 1";
-        Ok(self.connection.prepare_cached(sql)?.exists([lane])?)
+        let sql = "SELECT 1 FROM inbox WHERE lane = ?1 AND not_before_ms <> ?2 LIMIT 1";
+        Ok(self.connection.prepare_cached(sql)?.exists(params![lane, TAKEN])?)
     }
 
     /// The hints that wait in a lane and are due, oldest first.

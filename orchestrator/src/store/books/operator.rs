@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use orchestrator_core::bottle::{Bottle, State};
 use protocol::ids::{AgentName, IssueNumber, Login, ProfileName, RepoName, Slug};
 use rusqlite::params;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use super::{Books, decode, work::slugs};
 use crate::store::StoreError;
@@ -23,6 +23,15 @@ const SPENT: &str = "b.serial < (SELECT max(serial) FROM bottles) AND (
     OR json_extract(b.record, '$.state.released') = 1
     OR EXISTS (SELECT 1 FROM bottles n WHERE n.forge = b.forge AND n.repo = b.repo
         AND n.issue = b.issue AND n.serial > b.serial))";
+
+/// A page of what lists show. Both halves come from their index in this order and are merged: an `OR`
+/// would have every page read and sort all that is left, records and all.
+const PAGE: &str = "SELECT record, serial FROM bottles WHERE live = 1 AND serial < ?1
+    UNION ALL
+    SELECT record, serial FROM bottles WHERE live = 0 AND serial < ?1 AND serial >=
+        (SELECT min(serial) FROM
+            (SELECT serial FROM bottles WHERE live = 0 ORDER BY serial DESC LIMIT ?2))
+    ORDER BY serial DESC LIMIT ?3";
 
 /// What of a bottle's record lists show. The rest, its prompts above all, is skipped unread: a list
 /// of thousands is made in milliseconds.
@@ -56,6 +65,14 @@ pub struct Listed {
     pub created_at: Timestamp,
     /// Where it stands.
     pub state: State,
+    /// How much waits to be told.
+    #[serde(default, deserialize_with = "count")]
+    pub waiting: usize,
+}
+
+/// Prompts may be long: they are counted, not read.
+fn count<'de, D: Deserializer<'de>>(prompts: D) -> Result<usize, D::Error> {
+    Vec::<IgnoredAny>::deserialize(prompts).map(|prompts| prompts.len())
 }
 
 /// What a listed bottle works on.
@@ -85,6 +102,23 @@ impl From<&Bottle> for Listed {
             starved_at: bottle.starved_at,
             created_at: bottle.created_at,
             state: bottle.state,
+            waiting: bottle.waiting.len(),
+        }
+    }
+}
+
+impl Listed {
+    /// Whether it waits for a slot; see [`Bottle::wants_slot_since`].
+    pub fn wants_slot(&self) -> bool {
+        match &self.state {
+            State::Queued { .. } => true,
+            State::Frozen { held, .. } => !held && self.waiting > 0,
+            State::Failed { retry, .. } => *retry,
+            State::Starting(_)
+            | State::Running { .. }
+            | State::Freezing { .. }
+            | State::Rehydrating(_)
+            | State::Destroyed { .. } => false,
         }
     }
 }
@@ -98,11 +132,8 @@ impl Books<'_> {
         recent: u32,
         limit: NonZeroU32,
     ) -> Result<Vec<Listed>, StoreError> {
-        let sql = "SELECT record FROM bottles WHERE serial < ?1 AND (live = 1 OR serial IN
-            (SELECT serial FROM bottles WHERE live = 0 ORDER BY serial DESC LIMIT ?2))
-            ORDER BY serial DESC LIMIT ?3";
         let values = params![before.unwrap_or(u32::MAX), recent, limit.get()];
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(PAGE)?;
         let mut rows = statement.query(values)?;
         let mut listed = Vec::new();
         while let Some(row) = rows.next()? {
@@ -142,5 +173,21 @@ impl Books<'_> {
             self.connection.prepare_cached(sql)?.execute([slug.as_str()])?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_read_in_its_order_and_never_sorted() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = crate::store::open(&dir.path().join("a.db")).unwrap();
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {PAGE}")).unwrap();
+        let steps = plan.query_map([1, 1, 1], |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
+        assert!(steps.iter().any(|step| step.contains("bottles_live")), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
     }
 }

@@ -125,3 +125,26 @@ async fn ten_thousand_bottles_are_listed_page_by_page_newest_first() {
     assert!(seen.is_sorted_by(|a, b| a > b));
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), usize::try_from(ALL).unwrap());
 }
+
+#[tokio::test]
+async fn the_latest_destroyed_bottles_are_listed_among_the_live_ones() {
+    let disk = Disk::new();
+    let letters = "bcdfghjkmn".chars().zip(1..);
+    let bottle = |(letter, serial): (char, u32)| {
+        let bottle = queued(&format!("a-{}", letter.to_string().repeat(5)), serial, serial.into());
+        // 1, 3, 5, 7 and 9 are gone.
+        if serial % 2 == 1 { gone(bottle, day(1), true) } else { bottle }
+    };
+    keep(&disk, letters.map(bottle).collect()).await;
+    let page = async |before, recent, limit| {
+        let limit = NonZeroU32::new(limit).unwrap();
+        let page = disk.store.write(move |books| books.page(before, recent, limit)).await.unwrap();
+        page.into_iter().map(|bottle| bottle.serial).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, 2, 100).await, [10, 9, 8, 7, 6, 4, 2]);
+    assert_eq!(page(None, 2, 3).await, [10, 9, 8]);
+    assert_eq!(page(Some(8), 2, 3).await, [7, 6, 4], "the same two on every page");
+    assert_eq!(page(Some(4), 2, 3).await, [2]);
+    assert!(page(Some(2), 2, 3).await.is_empty());
+    assert_eq!(page(None, 0, 100).await, [10, 8, 6, 4, 2]);
+}

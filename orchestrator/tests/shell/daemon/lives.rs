@@ -205,6 +205,34 @@ async fn deadlines_move_when_the_clock_jumps() {
 }
 
 #[tokio::test]
+async fn the_kill_switch_waits_for_no_engine() {
+    let rig = Rig::new().await;
+    let running = rig.start().await;
+    order(&running, A, 1).await;
+    until_running(&running, A).await;
+    rig.engine.blind.store(true, Ordering::SeqCst);
+    rig.engine.change(A, |_| {});
+    std::fs::write(running.daemon().config.kill_switch_file(), b"").unwrap();
+    let State::Frozen { tier, .. } = until_frozen(&running, A).await else { panic!() };
+    assert_eq!(tier, Tier::Cold);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_system_that_hangs_holds_up_nothing_and_is_measured_again_when_it_answers() {
+    let rig = Rig::new().await;
+    rig.gauge.hang(true);
+    *rig.gauge.host.lock().unwrap() = Host { disk_path: "/srv/data".to_owned(), ..FULL };
+    let running = rig.start().await;
+    order(&running, A, 1).await;
+    until_running(&running, A).await;
+    assert_eq!(rig.gauge.begun.load(Ordering::SeqCst), 1, "each that hangs holds a thread");
+    rig.gauge.hang(false);
+    until_true("it is measured", || running.daemon().laws().lack.is_some()).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_host_short_of_memory_takes_it_back_from_the_bottle_that_slept_longest() {
     let rig = Rig::new().await;
     let running = rig.start().await;

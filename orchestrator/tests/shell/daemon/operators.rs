@@ -1,19 +1,16 @@
 //! Operators and a daemon, over its real socket.
 
-use std::{
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{process::Output, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use orchestrator::{daemon::Running, store::Books};
-use orchestrator_core::bottle::{Bottle, Reason, State};
+use orchestrator_core::bottle::{Bottle, Ending, Reason, State, Tier};
 use tokio::time::Instant;
 
 use super::{PATIENCE, Rig};
 use crate::{
     cli::orchestrate,
-    support::{name, queued},
+    support::{code_unread, name, output_of, queued},
 };
 
 /// More than one answer of the daemon holds.
@@ -25,18 +22,14 @@ async fn run(rig: &Rig, arguments: &'static [&'static str]) -> Output {
     std::fs::write(&config, "data_dir = \"data\"\n").unwrap();
     let mut command = orchestrate(&rig.place.path(""), arguments);
     command.arg("--config").arg(config);
-    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+    output_of(command).await
 }
 
 /// Runs the program while nobody reads what it prints; its exit code.
 async fn unread(rig: &Rig, arguments: &[&str]) -> Option<i32> {
     let mut command = orchestrate(&rig.place.path(""), arguments);
     command.arg("--config").arg(rig.place.path("cli.toml"));
-    let mut command = tokio::process::Command::from(command);
-    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    drop(child.stdout.take());
-    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
-    ended.expect("it ends").unwrap().code()
+    code_unread(command).await
 }
 
 async fn keep(running: &Running, bottles: Vec<Bottle>) {
@@ -124,7 +117,12 @@ async fn what_is_not_ours_is_refused_with_what_to_do() {
             11,
             "is not an address on our forge",
         ),
-        (&["cancel", "7"], 12, "orchestrate explain team/project#7"),
+        (&["cancel", "7"], 12, "explain team/project#7"),
+        (
+            &["start", "--agent", "implementer", "--bottle", "no", "--prompt", "x"],
+            11,
+            "there is no bottle profile \"no\"\n  hint: ",
+        ),
         (&["logs", "-f", "a-bbbbb"], 12, "there is no bottle a-bbbbb"),
         (&["attach", "team/project#7"], 12, "has no bottle"),
         (&["logs", "--output", "--raw", "a-bbbbb"], 12, "there is no bottle"),
@@ -140,5 +138,44 @@ async fn what_is_not_ours_is_refused_with_what_to_do() {
     }
     let nothing = run(&rig, &["status"]).await;
     assert!(String::from_utf8(nothing.stdout).unwrap().starts_with("No bottles."));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sleeper_that_is_resumed_shows_what_it_waits_for() {
+    let rig = Rig::new().await;
+    let running = rig.start().await;
+    let switch = running.daemon().config.kill_switch_file();
+    std::fs::write(&switch, b"").unwrap();
+    let ending = Ending::Silent { code: 0 };
+    let state = State::Frozen { tier: Tier::Hot, since: Timestamp::now(), ending, held: true };
+    keep(&running, vec![Bottle { state, ..asleep(1) }]).await;
+    let texts = async |arguments: &'static [&'static str]| {
+        let output = run(&rig, arguments).await;
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let before = texts(&["status"]).await;
+    assert!(before.contains("running agents are put to sleep"), "{before}");
+    assert!(before.contains(&format!("rm {}", switch.display())), "{before}");
+    assert!(!before.contains("waits"), "{before}");
+    texts(&["resume", "a-bbbbc", "--prompt", "go on"]).await;
+    let after = texts(&["status"]).await;
+    assert!(after.contains("waits: the kill switch is on"), "{after}");
+    let log = texts(&["logs", "a-bbbbc"]).await;
+    assert!(log.lines().last().unwrap().contains("will be told: "), "{log}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sleeps_already_is_not_put_to_sleep_again() {
+    let rig = Rig::new().await;
+    let running = rig.start().await;
+    let ending = Ending::Silent { code: 0 };
+    let state = State::Frozen { tier: Tier::Cold, since: Timestamp::now(), ending, held: true };
+    keep(&running, vec![Bottle { state, ..asleep(1) }]).await;
+    let output = run(&rig, &["freeze", "a-bbbbc", "--cold"]).await;
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("a-bbbbc is already frozen"), "{text}");
+    assert!(text.contains("--config") && text.contains("cli.toml status`"), "{text}");
     running.stop().await;
 }

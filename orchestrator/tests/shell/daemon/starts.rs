@@ -28,7 +28,10 @@ async fn a_token_that_the_forge_refuses_is_told_at_once() {
     let rig = Rig::new().await;
     rig.account.before.lock().unwrap().push_back((StatusCode::UNAUTHORIZED, "{}"));
     let error = rig.try_start(rig.config()).await.unwrap_err();
-    assert!(matches!(error, ServeError::Forge(forge::ForgeError::BadToken { .. })), "{error:?}");
+    assert!(
+        matches!(error, ServeError::Forge { source: forge::ForgeError::BadToken { .. }, .. }),
+        "{error:?}"
+    );
     // Nothing is held: the next start takes the directory.
     rig.start().await.stop().await;
 }
@@ -42,7 +45,9 @@ async fn a_forge_that_stays_away_ends_the_start_within_a_bound() {
     rig.account.before.lock().unwrap().extend([away; 200]);
     let begun = Instant::now();
     let error = rig.try_start(config).await.unwrap_err();
-    assert!(matches!(error, ServeError::Forge(_)), "{error:?}");
+    assert!(matches!(error, ServeError::Forge { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("http://127.0.0.1:1/") && !text.contains("accept"), "{text}");
     let took = begun.elapsed();
     assert!((Duration::from_secs(10)..Duration::from_secs(40)).contains(&took), "{took:?}");
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -55,6 +55,8 @@ pub(super) struct Containers {
     pub(super) events: Mutex<Events>,
     /// Nobody gets an answer.
     pub(super) away: AtomicBool,
+    /// It does not come to showing its containers.
+    pub(super) blind: AtomicBool,
     /// Starting anything of these bottles ends in this.
     pub(super) refuse: Mutex<BTreeMap<Slug, Refusal>>,
     pub(super) calls: Mutex<Vec<String>>,
@@ -136,6 +138,9 @@ impl Engine for Containers {
     }
     async fn observe(&self) -> Result<BTreeMap<Slug, Seen>, EngineError> {
         self.reach("observe")?;
+        if self.blind.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         Ok(self.containers.lock().unwrap().clone())
     }
     async fn ensure_running(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
@@ -254,12 +259,29 @@ impl Sidecars for MemorySidecars {
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
     pub(super) host: Mutex<Host>,
+    /// A file system does not answer.
+    hangs: Mutex<bool>,
+    answers: Condvar,
+    /// Measurements that were begun.
+    pub(super) begun: AtomicU32,
     /// Seconds that the wall clock is ahead of what it was at the start.
     pub(super) ahead: Mutex<i64>,
 }
 
+impl Gauge {
+    /// Lets a file system hang, or answer again.
+    pub(super) fn hang(&self, hangs: bool) {
+        *self.hangs.lock().unwrap() = hangs;
+        self.answers.notify_all();
+    }
+}
+
 impl Gauges for Gauge {
     fn measure(&self, _: &[PathBuf]) -> Host {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let hangs = self.hangs.lock().unwrap();
+        // Not for ever: no thread may be left.
+        drop(self.answers.wait_timeout_while(hangs, Duration::from_secs(30), |hangs| *hangs));
         self.host.lock().unwrap().clone()
     }
     fn clocks(&self) -> Reading {

@@ -42,6 +42,21 @@ async fn a_container_that_never_ran_has_not_ended() {
     }
 }
 
+#[tokio::test]
+async fn a_container_that_docker_cannot_show_hides_no_other() {
+    let rig = Rig::ready().await;
+    rig.engine.ensure_running(&rig.bottle).await.unwrap();
+    rig.engine.ensure_running(&rig.sidecar).await.unwrap();
+    rig.world().containers.get_mut(BOTTLE).unwrap().status = "dead";
+    rig.world().refuse.insert(BOTTLE.to_owned(), (500, "layer does not exist".to_owned()));
+    let seen = rig.engine.observe().await.unwrap();
+    let seen = &seen[&rig.bottle.slug];
+    assert_eq!((&seen.sidecar, &seen.bottle), (&Container::Running, &Container::Unclear));
+    rig.world().refuse.clear();
+    let seen = rig.engine.observe().await.unwrap();
+    assert!(matches!(seen[&rig.bottle.slug].bottle, Container::Exited { .. }), "{seen:?}");
+}
+
 // CASES 172
 #[tokio::test]
 async fn pausing_what_does_not_run_says_what_it_is() {

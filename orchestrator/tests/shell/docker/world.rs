@@ -26,7 +26,7 @@ pub(super) struct World {
     pub(super) info: Value,
     /// Calls that do what they are asked and answer nothing, by their last word.
     pub(super) mute: BTreeSet<&'static str>,
-    /// Calls that answer this and do nothing, by their last word.
+    /// Calls that answer this and do nothing, by their last word; inspections by the name.
     pub(super) refuse: BTreeMap<String, (u16, String)>,
     /// Every call that changes something, as its words.
     pub(super) changes: Vec<String>,
@@ -160,6 +160,9 @@ impl World {
     }
 
     fn inspect(&self, name: &str) -> Response {
+        if let Some((status, message)) = self.refuse.get(name) {
+            return told(*status, message);
+        }
         let Some(container) = self.containers.get(name) else { return told(404, "none") };
         let started =
             if container.started { "2026-03-01T10:00:00Z" } else { "0001-01-01T00:00:00Z" };

@@ -33,6 +33,23 @@ async fn devices_and_files_with_special_rights_are_put_away() {
     assert_eq!((queue.left("new"), queue.left("bad")), (0, entries));
 }
 
+#[tokio::test]
+async fn what_is_stored_is_told_before_it_is_cleared_away_and_nothing_else_is() {
+    let queue = Queue::new().await;
+    let (laws, told) = (laws(4), std::cell::Cell::new(None));
+    let scan = || {
+        let stored = || told.set(Some(queue.left("new")));
+        let scan = queue.relay.scan_and_tell(&laws, &queue.slug, stored);
+        timeout(Duration::from_secs(15), scan)
+    };
+    assert!(!scan().await.unwrap().unwrap());
+    assert_eq!(told.get(), None);
+    queue.put(&said(1, "one"));
+    assert!(scan().await.unwrap().unwrap());
+    assert_eq!(told.get(), Some(1), "the next step must not wait for the clearing");
+    assert_eq!(queue.log().await, ["one"]);
+}
+
 // CASES 120
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_grows_or_is_replaced_while_it_is_read_holds_up_nobody() {

@@ -14,14 +14,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use orchestrator::store::{Store, backup, open};
 use rusqlite::Connection;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
-use super::{CHILD, answered};
+use super::{CHILD, PATIENCE, answered};
 use crate::support::Disk;
 
 /// Where a child finds its disk; [`on_another_disk`] sets it.
@@ -181,8 +182,10 @@ async fn a_backup_of_a_busy_database_is_whole() {
             written.store(n, Ordering::SeqCst);
         }
     });
+    let deadline = Instant::now() + PATIENCE;
     while last.load(Ordering::SeqCst) < 50 {
-        tokio::task::yield_now().await;
+        assert!(Instant::now() < deadline, "nothing is written");
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let before = last.load(Ordering::SeqCst);
     let (from, to) = (path.clone(), copy.clone());

@@ -36,6 +36,8 @@ impl Forge for World {
             name: repo.clone(),
             default_branch: "main".to_owned(),
             archived: false,
+            has_issues: true,
+            has_pull_requests: true,
         })?)
     }
 

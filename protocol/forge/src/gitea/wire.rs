@@ -94,6 +94,8 @@ pub(super) struct WireRepository {
     pub(super) full_name: RepoName,
     pub(super) default_branch: Option<String>,
     pub(super) archived: Option<bool>,
+    pub(super) has_issues: Option<bool>,
+    pub(super) has_pull_requests: Option<bool>,
 }
 
 /// An issue, or a pull request seen as one.

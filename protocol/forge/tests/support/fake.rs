@@ -145,7 +145,13 @@ impl Forge for Fake {
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
         let renamed = self.trouble == Trouble::BaseRenamed;
         let default_branch = if renamed { "trunk" } else { "main" }.to_owned();
-        Ok(Repository { name: repo.clone(), default_branch, archived: false })
+        Ok(Repository {
+            name: repo.clone(),
+            default_branch,
+            archived: false,
+            has_issues: true,
+            has_pull_requests: true,
+        })
     }
 
     async fn read_issue(&self, _: &RepoName, _: IssueNumber) -> Result<Issue, ForgeError> {

@@ -1,12 +1,12 @@
 //! Peers that do on purpose what no client does.
 
 use std::{
-    io::{BufRead as _, BufReader, IoSlice, Write as _},
+    io::{IoSlice, Write as _},
     os::{
         fd::{AsRawFd as _, RawFd},
         unix::net::UnixStream as StdStream,
     },
-    process::{Child, Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -14,8 +14,9 @@ use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use rpc::server::Limits;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
+    process::Command,
     time::timeout,
 };
 
@@ -196,41 +197,36 @@ async fn child() {
     tokio::time::sleep(PATIENCE * 2).await;
 }
 
-/// Ended when it is dropped.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 // CASES 41
 #[tokio::test]
 async fn a_server_without_descriptors_goes_on_when_it_has_some_again() {
     // The child is killed and removes nothing.
     let dir = tempfile::tempdir().unwrap();
-    let mut child = Ended(
-        Command::new("sh")
-            .args(["-c", "ulimit -n 40; exec \"$1\" hostile::child --exact --nocapture", "sh"])
-            .arg(std::env::current_exe().unwrap())
-            .env(CHILD, "")
-            .env("TMPDIR", dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-    let path = lines
-        .map_while(Result::ok)
-        .find_map(|line| Some(line.split_once("serving ")?.1.to_owned()))
-        .expect("the child serves");
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -n 40; exec \"$1\" hostile::child --exact --nocapture", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD, "")
+        .env("TMPDIR", dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let serving = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the child serves");
+            if let Some((_, path)) = line.split_once("serving ") {
+                return path.to_owned();
+            }
+        }
+    };
+    let path = timeout(PATIENCE, serving).await.expect("the child serves");
     let mut many = Vec::new();
     for _ in 0..60 {
         many.push(UnixStream::connect(&path).await.unwrap());
     }
-    let descriptors = format!("/proc/{}/fd", child.0.id());
+    let descriptors = format!("/proc/{}/fd", child.id().unwrap());
     let exhausted = async {
         while std::fs::read_dir(&descriptors).unwrap().count() < 40 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -241,4 +237,5 @@ async fn a_server_without_descriptors_goes_on_when_it_has_some_again() {
     let echo = call("echo", json!({"text": "x"}));
     let answer = timeout(PATIENCE, post(path.as_ref(), &echo)).await.expect("it accepts again");
     assert_eq!(status(&answer.0), 200, "{answer:?}");
+    child.kill().await.unwrap();
 }

@@ -56,7 +56,13 @@ impl Forge for InstantForge {
     }
 
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
-        Ok(Repository { name: repo.clone(), default_branch: "main".to_owned(), archived: false })
+        Ok(Repository {
+            name: repo.clone(),
+            default_branch: "main".to_owned(),
+            archived: false,
+            has_issues: true,
+            has_pull_requests: true,
+        })
     }
 
     async fn read_issue(&self, _: &RepoName, number: IssueNumber) -> Result<Issue, ForgeError> {

@@ -53,6 +53,7 @@ impl Forge {
         if !matches!(wish.how.as_str(), "merge" | "squash") {
             return Err(Refusal::Unprocessable(format!("cannot merge by {:?}", wish.how)));
         }
+        let _one_at_a_time = self.merging.lock().await;
         self.refresh_pulls(path).await?;
         let ready = self.read(|registry| registry.ready_to_merge(actor, path, number, wish))?;
         let merge = Merge {

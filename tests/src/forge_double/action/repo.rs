@@ -1,6 +1,6 @@
 //! Repositories, collaborators, hooks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -97,6 +97,7 @@ impl Forge {
                 path: path.clone(),
                 is_private: new.private,
                 is_archived: false,
+                units_off: BTreeSet::new(),
                 default_branch: branch.to_owned(),
                 collaborators: BTreeMap::new(),
                 labels: Vec::new(),

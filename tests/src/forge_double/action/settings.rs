@@ -7,7 +7,7 @@ use crate::forge_double::{
     access::Access,
     answer::Refusal,
     forge::Forge,
-    registry::{Registry, Repo, RepoPath},
+    registry::{Registry, Repo, RepoPath, Unit},
 };
 
 /// Changes to a repository; what is `None` stays.
@@ -18,6 +18,8 @@ pub(crate) struct RepoEdit {
     pub(crate) private: Option<bool>,
     pub(crate) archived: Option<bool>,
     pub(crate) default_branch: Option<String>,
+    pub(crate) has_issues: Option<bool>,
+    pub(crate) has_pull_requests: Option<bool>,
 }
 
 impl Forge {
@@ -46,6 +48,19 @@ impl Forge {
             let repo = registry.repo_mut(&now)?;
             repo.is_private = edit.private.unwrap_or(repo.is_private);
             repo.is_archived = edit.archived.unwrap_or(repo.is_archived);
+            let units =
+                [(Unit::Issues, edit.has_issues), (Unit::PullRequests, edit.has_pull_requests)];
+            for (unit, is_on) in units {
+                match is_on {
+                    Some(true) => {
+                        repo.units_off.remove(&unit);
+                    }
+                    Some(false) => {
+                        repo.units_off.insert(unit);
+                    }
+                    None => {}
+                }
+            }
             if let Some(branch) = &edit.default_branch {
                 branch.clone_into(&mut repo.default_branch);
             }

@@ -76,7 +76,8 @@ pub(super) async fn list(
 ) -> Outcome {
     forge.read(|registry| {
         let repo = registry.repo_for(caller.login(), &path, Access::Read)?;
-        let wanted = repo.issues.values().rev().filter(|issue| filter.lets_pass(repo, issue));
+        let wanted = repo.issues.values().rev().filter(|issue| repo.shows(issue));
+        let wanted = wanted.filter(|issue| filter.lets_pass(repo, issue));
         let shown = wanted.map(|issue| registry.issue_json(repo, issue)).collect();
         Ok(page.answer(&forge.base_url, shown))
     })

@@ -51,7 +51,8 @@ pub(super) async fn list(
             "closed" => is_closed,
             _ => !is_closed,
         };
-        let pulls = repo.issues.values().rev().filter(|issue| issue.pull.is_some());
+        let pulls = repo.issues.values().rev();
+        let pulls = pulls.filter(|issue| issue.pull.is_some() && repo.shows(issue));
         let wanted = pulls.filter(|issue| is_wanted(issue.closed.is_some()));
         let shown = wanted.map(|issue| registry.pull_json(repo, issue, access)).collect();
         Ok(page.answer(&forge.base_url, shown))

@@ -1,7 +1,7 @@
 //! What owners and the site's admin change behind a bot's back.
 
 use super::Done;
-use crate::forge_double::{ForgeDouble, action::settings::RepoEdit};
+use crate::forge_double::{ForgeDouble, Unit, action::settings::RepoEdit};
 
 impl ForgeDouble {
     /// Renames a repository; its old name answers 301. Gives what it is called then.
@@ -19,6 +19,16 @@ impl ForgeDouble {
     /// Archives a repository, so that what changes it answers 423, or takes it back.
     pub async fn archive_repo(&self, actor: &str, repo: &str, archived: bool) -> Done {
         let edit = RepoEdit { archived: Some(archived), ..RepoEdit::default() };
+        self.forge.edit_repo(actor, &repo.parse()?, &edit).await.map(|_| ())
+    }
+
+    /// Switches the issues or pull requests of a repository off, so that each answers 404, or on.
+    pub async fn switch_unit(&self, actor: &str, repo: &str, unit: Unit, is_on: bool) -> Done {
+        let mut edit = RepoEdit::default();
+        match unit {
+            Unit::Issues => edit.has_issues = Some(is_on),
+            Unit::PullRequests => edit.has_pull_requests = Some(is_on),
+        }
         self.forge.edit_repo(actor, &repo.parse()?, &edit).await.map(|_| ())
     }
 

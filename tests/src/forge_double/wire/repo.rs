@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::forge_double::{
     access::Access,
-    registry::{CommitStatus, Hook, Label, Registry, Repo},
+    registry::{CommitStatus, Hook, Label, Registry, Repo, Unit},
 };
 
 impl Registry {
@@ -50,14 +50,14 @@ impl Registry {
                 "push": access >= Access::Write,
                 "pull": access >= Access::Read,
             },
-            "has_issues": true,
+            "has_issues": !repo.units_off.contains(&Unit::Issues),
             "internal_tracker": {
                 "enable_time_tracker": true,
                 "allow_only_contributors_to_track_time": true,
                 "enable_issue_dependencies": true,
             },
             "has_wiki": true,
-            "has_pull_requests": true,
+            "has_pull_requests": !repo.units_off.contains(&Unit::PullRequests),
             "has_projects": true,
             "ignore_whitespace_conflicts": false,
             "allow_merge_commits": true,

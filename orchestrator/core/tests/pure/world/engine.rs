@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_core::{
-    bottle::{Bottle, Prompt, State, Tier},
+    bottle::{Bottle, Heard, Prompt, State, Tier},
     event::{Effect, Event, News},
     reconcile::{Container, Pair, SidecarGrant},
     step::Step,
@@ -57,6 +57,8 @@ pub(crate) struct Site {
     pub(crate) given: Vec<Prompt>,
     /// The prompts of runs that began.
     pub(crate) told: Vec<Prompt>,
+    /// Remarks that nobody was told of, for who made them might not write.
+    pub(crate) silenced: BTreeSet<Heard>,
     /// Pull requests that really are of its branch.
     pub(crate) opened: BTreeSet<IssueNumber>,
     /// An operator put it to sleep, and nobody has said anything since.
@@ -79,6 +81,7 @@ impl Site {
             queue: vec![],
             history: vec![],
             told: vec![],
+            silenced: BTreeSet::new(),
             opened: BTreeSet::new(),
             hold: false,
             asked: BTreeMap::new(),
@@ -125,6 +128,9 @@ impl Site {
             let known = [pull_requests, &claims.open, &claims.refuted];
             assert!(known.iter().any(|known| known.contains(number)), "#{number} is not learned");
         }
+        if matches!(event, Event::RightsLost { .. }) {
+            assert_eq!(taken.effects, [], "something is done for one who may not write");
+        }
         if matches!(event, Event::Starved {} | Event::Pulls { .. } | Event::Seen {}) {
             assert_eq!((&taken.next.state, &taken.effects[..]), (&self.bottle.state, &[][..]));
         }
@@ -137,6 +143,7 @@ impl Site {
         {
             self.given.extend(prompts.iter().cloned());
         }
+        self.keep_account_of_silenced(event, taken);
         if let (Event::Wake { heard, .. }, true) = (event, self.bottle.is_live()) {
             let dropped = heard.is_empty() && taken.ignored.is_some();
             assert!(!dropped, "an operator's prompt is dropped");
@@ -164,6 +171,23 @@ impl Site {
             places.sort_by(|a, b| a.text.cmp(&b.text));
             given.sort_by(|a, b| a.text.cmp(&b.text));
             assert_eq!(given, places, "prompts, given against kept, after {event:?}");
+        }
+    }
+
+    /// Remarks that are heard of and not told.
+    fn keep_account_of_silenced(&mut self, event: &Event, taken: &Step) {
+        let id = |prompt: &Prompt| prompt.saying.as_ref().map(|saying| saying.id);
+        match event {
+            Event::Wake { prompts, heard } if taken.ignored.is_none() => {
+                let told: BTreeSet<_> = prompts.iter().filter_map(id).collect();
+                self.silenced.extend(heard.iter().filter(|heard| !told.contains(heard)));
+            }
+            Event::RightsLost { remarks } if taken.ignored.is_none() => {
+                let lost = |prompt: &Prompt| id(prompt).is_some_and(|id| remarks.contains(&id));
+                self.given.retain(|prompt| !lost(prompt));
+                self.silenced.extend(remarks);
+            }
+            _ => {}
         }
     }
 

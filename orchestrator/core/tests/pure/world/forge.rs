@@ -7,7 +7,7 @@ use orchestrator_core::{
     policy::{Remark, Rules, SeenIssue, Sight},
 };
 use protocol::{
-    ids::IssueNumber,
+    ids::{IssueNumber, Login},
     item::{Issue, IssueState, Permission, PullState},
 };
 
@@ -38,6 +38,9 @@ pub(crate) struct Forge {
     pub(crate) issues: Vec<IssueThere>,
     pub(crate) pulls: BTreeMap<IssueNumber, PullState>,
     pub(crate) kill_switch: bool,
+    pub(crate) bob_may_write: bool,
+    /// He could not at some time.
+    bob_was_silenced: bool,
     said: u64,
     opened: u64,
 }
@@ -58,6 +61,8 @@ impl Forge {
             issues: (1..=3).map(issue).collect(),
             pulls: BTreeMap::new(),
             kill_switch: false,
+            bob_may_write: true,
+            bob_was_silenced: false,
             said: 0,
             opened: 0,
         }
@@ -78,10 +83,10 @@ impl Forge {
     /// Somebody says something, each time with words of its own.
     pub(crate) fn say(&mut self, issue: usize, by: Speaker, in_review: bool) {
         self.said += 1;
-        let (author, permission) = match by {
-            Speaker::Trusted => ("bob", Permission::Write),
-            Speaker::Stranger => ("eve", Permission::Read),
-            Speaker::Ourselves => ("implementer-bot", Permission::Write),
+        let author = match by {
+            Speaker::Trusted => "bob",
+            Speaker::Stranger => "eve",
+            Speaker::Ourselves => "implementer-bot",
         };
         let id = if in_review { Heard::Review(self.said) } else { Heard::Comment(self.said) };
         let issue = &mut self.issues[issue];
@@ -89,10 +94,24 @@ impl Forge {
             id,
             on: issue.number,
             author: name(author),
-            permission,
+            permission: Permission::None,
             text: words(id),
             at: at(0),
         });
+    }
+
+    /// Bob is given the permission to write, or it is taken from him.
+    pub(crate) fn let_bob_write(&mut self, may: bool) {
+        self.bob_may_write = may;
+        self.bob_was_silenced |= !may;
+    }
+
+    fn permission(&self, of: &Login) -> Permission {
+        match of.as_str() {
+            "implementer-bot" => Permission::Write,
+            "bob" if self.bob_may_write => Permission::Write,
+            _ => Permission::Read,
+        }
     }
 
     /// People take back what they asked for, so that asking again means another bottle.
@@ -123,8 +142,18 @@ impl Forge {
             base: Some(name("main")),
             issue: if issue.gone { SeenIssue::Gone } else { there(issue) },
             pulls: pulls.iter().map(|number| (*number, self.pulls.get(number).copied())).collect(),
-            remarks: issue.remarks.clone(),
+            remarks: issue.remarks.iter().map(|remark| self.judged(remark)).collect(),
+            permissions: bottle
+                .map(|bottle| bottle.authors().into_iter().cloned())
+                .into_iter()
+                .flatten()
+                .map(|author| (author.clone(), self.permission(&author)))
+                .collect(),
         }
+    }
+
+    fn judged(&self, remark: &Remark) -> Remark {
+        Remark { permission: self.permission(&remark.author), ..remark.clone() }
     }
 
     /// Who is not wanted any more has no bottle, who asked has had one.
@@ -146,8 +175,9 @@ impl Forge {
         }
     }
 
-    /// A trusted remark that a live bottle could hear was told or waits, once; a stranger's or our
-    /// own woke nobody. What was said before the bottle is in its first prompt.
+    /// A trusted remark that a live bottle could hear was told or waits, once, unless its author lost
+    /// the right to say it; a stranger's or our own woke nobody. What was said before the bottle is in
+    /// its first prompt.
     pub(crate) fn assert_everybody_was_heard_once(&self, sites: &[Site]) {
         for site in sites.iter().filter(|site| site.bottle.is_live()) {
             let about = |issue: &&IssueThere| site.bottle.home.issue == Some(issue.number);
@@ -158,7 +188,10 @@ impl Forge {
                     .map(|prompt| prompt.text.matches(&words(remark.id)).count())
                     .sum::<usize>();
                 let before = site.given[0].text.contains(&words(remark.id));
-                let trusted = remark.author == name("bob");
+                let silenced = site.silenced.contains(&remark.id);
+                let trusted = remark.author == name("bob") && !silenced;
+                let is_bobs = remark.author == name("bob");
+                assert!(!is_bobs || !silenced || self.bob_was_silenced, "{remark:?}");
                 assert_eq!(times, usize::from(before || trusted), "{remark:?}");
             }
         }

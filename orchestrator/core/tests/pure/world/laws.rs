@@ -2,7 +2,7 @@
 
 use orchestrator_core::{
     bottle::{Bottle, Prompt, State, Waking},
-    event::Effect,
+    event::{Effect, Event},
     step::Step,
 };
 
@@ -19,7 +19,7 @@ fn waking(bottle: &Bottle) -> Option<&Waking> {
 }
 
 /// Panics, with `context`, when a step breaks a law.
-pub(crate) fn assert_laws(before: &Bottle, taken: &Step, context: &str) {
+pub(crate) fn assert_laws(before: &Bottle, event: &Event, taken: &Step, context: &str) {
     let after = &taken.next;
     assert!(taken.effects.len() <= 1, "{context}: more than one effect");
     identity_stays(before, after, context);
@@ -27,7 +27,7 @@ pub(crate) fn assert_laws(before: &Bottle, taken: &Step, context: &str) {
     the_end_is_the_end(before, after, context);
     runs_are_numbered(before, taken, context);
     effects_fit_the_state(taken, context);
-    no_prompt_is_lost(before, after, context);
+    no_prompt_is_lost(before, event, after, context);
     if taken.ignored.is_some() {
         assert_eq!(before, after, "{context}: ignored, and yet a change");
         assert!(taken.effects.is_empty(), "{context}: ignored, and yet an effect");
@@ -115,8 +115,9 @@ fn effects_fit_the_state(taken: &Step, context: &str) {
     }
 }
 
-/// A prompt waits, or is part of the waking, until a run begins with it or the bottle ends.
-fn no_prompt_is_lost(before: &Bottle, after: &Bottle, context: &str) {
+/// A prompt waits, or is part of the waking, until a run begins with it, the bottle ends, or its author
+/// loses the right to say it before it was given a slot.
+fn no_prompt_is_lost(before: &Bottle, event: &Event, after: &Bottle, context: &str) {
     let held = |bottle: &Bottle| -> Vec<Prompt> {
         let told = waking(bottle).map(|waking| waking.prompts.clone()).unwrap_or_default();
         [told, bottle.waiting.clone()].concat()
@@ -124,13 +125,20 @@ fn no_prompt_is_lost(before: &Bottle, after: &Bottle, context: &str) {
     let run_began = waking(before).is_some()
         && waking(after).is_none()
         && !matches!(after.state, State::Failed { .. });
-    let must_stay = if !after.is_live() {
+    let is_unsaid = |prompt: &Prompt| match event {
+        Event::RightsLost { remarks } if before.wants_slot_since().is_some() => {
+            prompt.saying.as_ref().is_some_and(|saying| remarks.contains(&saying.id))
+        }
+        _ => false,
+    };
+    let mut must_stay = if !after.is_live() {
         vec![]
     } else if run_began {
         before.waiting.clone()
     } else {
         held(before)
     };
+    must_stay.retain(|prompt| !is_unsaid(prompt));
     assert!(
         held(after).starts_with(&must_stay),
         "{context}: a prompt is lost or out of order: {must_stay:?} -> {:?}",
