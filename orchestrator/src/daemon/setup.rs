@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use nix::fcntl::{Flock, FlockArg};
@@ -23,6 +24,10 @@ use crate::{
     life::Laws,
     store::{self, Store},
 };
+
+/// Looks at a lock that is held, half a second in all.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a state directory cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +69,16 @@ impl StateDir {
             .mode(0o700)
             .create(config.data_dir.join("bottles"))
             .map_err(|source| ServeError::Files { path: config.data_dir.clone(), source })?;
-        let lock = lock(&config.data_dir)?;
+        let mut lock = lock(&config.data_dir);
+        // A command that asks whether a daemon has it holds it for an instant.
+        for _ in 0..LOCK_TRIES {
+            if !matches!(lock, Err(LockError::Held { .. })) {
+                break;
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+            lock = self::lock(&config.data_dir);
+        }
+        let lock = lock?;
         let store = Store::start(store::open(&config.data_dir.join("bot-bottle.db"))?)?;
         restored::hold_if_restored(config, &store).await?;
         let instance = instance(&store).await?;
