@@ -170,7 +170,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(
 
 /// Waits until something is so, at most five seconds.
 pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..3000 {
         if is_so() {
             return;
         }

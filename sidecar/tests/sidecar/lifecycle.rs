@@ -111,7 +111,7 @@ async fn a_waiting_bottle_gets_its_run_at_once() {
 }
 
 async fn eventually_waiting(bottle: &Bottle) {
-    for _ in 0..100 {
+    for _ in 0..3000 {
         if bottle.control.usage().await.unwrap().bottle_waiting {
             return;
         }
