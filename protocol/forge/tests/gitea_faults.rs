@@ -140,7 +140,7 @@ mod tests {
         let reads = server.requests();
         let write = server.client().update_description(&repo(), one(), "x").await.unwrap_err();
         assert_eq!(server.requests(), reads + 1, "a write is sent once: {write}");
-        assert!(start.elapsed() < Duration::from_secs(3), "{write} took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(20), "{write} took {:?}", start.elapsed());
         assert_eq!(
             std::mem::discriminant(&read),
             std::mem::discriminant(&write),

@@ -67,5 +67,5 @@ async fn an_agent_that_does_not_listen_is_killed_after_its_grace() {
     bottle.signal(Signal::SIGTERM);
     assert_eq!(fake.exit_of(1).await.code, 137);
     assert!(bottle.ended().await.success());
-    assert!((10..14).contains(&told.elapsed().as_secs()), "{:?}", told.elapsed());
+    assert!((10..30).contains(&told.elapsed().as_secs()), "{:?}", told.elapsed());
 }
